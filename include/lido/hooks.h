@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_HOOKS_H
+#define LIDO_HOOKS_H
+
+#include <lido/conn.h>
+#include <lido/status.h>
+
+/*
+ * Hooks: the host's own code at the turning points of a connection's life.
+ *
+ * A set of hooks is a struct of typed callbacks, registered with a context at one of three
+ * targets, whose hooks run in this order: every pool, every pool of one kind, one pool.
+ * Within a target they run in the order of registration; `first` puts one in front.
+ *
+ *     first connection of a pool     (driver connects) first_connect, connect, checkout
+ *     new connection                 (driver connects) connect, checkout
+ *     idle connection                checkout
+ *     check-in, kept                 (cleaned) checkin
+ *     check-in, not kept             (cleaned) checkin, close (driver closes)
+ *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK)
+ *
+ * A hook that returns LIDO_OK lets the work go on.  Any other code stops the hooks after it
+ * and reaches the caller unchanged, with the text that the hook wrote by lido_fail() (its
+ * `err` is never NULL), or else a text that names the code:
+ *
+ *     first_connect, connect   the checkout fails and the new connection is closed;
+ *                              first_connect runs again at the next connection
+ *     checkout                 the checkout fails and the connection is closed.
+ *                              LIDO_DISCONNECT: it is closed, another is opened in its place
+ *                              and all checkout hooks run again, two times in all
+ *     checkin, close           the caller gets the code; the connection is returned or
+ *                              closed all the same, nothing leaks
+ *     begin                    no transaction begins; one that the hook began is rolled back
+ *     commit, rollback         the driver is not called and the transaction stays open
+ *
+ * The rollback that a check-in does by itself runs no commit or rollback hook, as in
+ * SQLAlchemy.
+ *
+ * Threads:   a hook runs on the thread whose call caused the event, several at a time.  No
+ *            lock is held meanwhile: a hook may call everything in lido, also on the same
+ *            pool; only begin inside a begin hook of the same lease is LIDO_RECURSION.  It
+ *            may add and remove hooks, itself too, while events run: a removed hook is not
+ *            called again by this thread, an added one runs from the next event on.
+ */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lido_hooks lido_hooks;
+
+/* What happened.  Lent until the hook returns; members that do not apply are NULL. */
+struct lido_event {
+    size_t size;
+    lido_pool *pool;
+    lido_record *record;          /* the slot; it may outlive several connections */
+    const struct lido_conn *conn; /* checkout, begin, commit, rollback: the lease */
+    void *handle;                 /* the driver's handle; NULL in a checkin of a lost one */
+    sqlite3 *sqlite;              /* the same, if the driver's handle is SQLite's own */
+    int *begin_mode;              /* begin: the mode (lido/txn.h), which the hook may change */
+};
+
+typedef int (*lido_hook_fn)(void *ctx, const struct lido_event *event, struct lido_error *err);
+
+/* A set of hooks.  Best a `static const`; it must outlive the registration. */
+struct lido_events {
+    size_t size; /* sizeof(struct lido_events) */
+    lido_hook_fn first_connect;
+    lido_hook_fn connect;
+    lido_hook_fn checkout;
+    lido_hook_fn checkin;
+    lido_hook_fn close;
+    lido_hook_fn begin; /* may change the mode, or issue a BEGIN of its own */
+    lido_hook_fn commit;
+    lido_hook_fn rollback;
+};
+
+struct lido_hook_options {
+    size_t size; /* sizeof this struct */
+    int first;   /* not 0: in front of those already there (0) */
+    int once;    /* not 0: each callback of the set runs at its first event only (0) */
+    void (*destroy)(void *ctx); /* called exactly once, when nothing can call the set any more,
+                                   and also when adding fails (NULL) */
+};
+#define LIDO_HOOK_OPTIONS_INIT                                                             \
+    {                                                                                      \
+        sizeof(struct lido_hook_options), 0, 0, NULL                                       \
+    }
+
+/* A registration's name.  0 names none. */
+typedef uint64_t lido_hook;
+
+/*
+ * The target for every pool, and the one for every pool of a kind ("queue", "null"); NULL
+ * for a kind that does not exist.  The one of a pool is lido_pool_hooks().
+ *
+ * Ownership: the library's, never freed.
+ * Threads:   any.
+ */
+LIDO_API lido_hooks *lido_hooks_global(void);
+LIDO_API lido_hooks *lido_hooks_kind(const char *kind);
+
+/*
+ * Registers a set of hooks.  The same set may be registered more than once and then runs
+ * more than once.
+ *
+ * Ownership: borrows events until removed; owns ctx if options->destroy is set, also on
+ *            failure.  *out (NULL allowed) names the registration, 0 on failure.
+ * Threads:   any.
+ * Fails:     SQLITE_MISUSE (no target, no events, a size that is none), SQLITE_NOMEM.
+ */
+LIDO_API int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido_events *events,
+                            void *ctx, const struct lido_hook_options *options,
+                            struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * Takes a registration away.  Events that already run on other threads may still call it
+ * until they end; `destroy` comes after the last of them.
+ *
+ * Threads:   any.
+ * Fails:     SQLITE_MISUSE (no target), LIDO_NOT_FOUND (not registered at this target).
+ */
+LIDO_API int lido_hooks_remove(lido_hooks *hooks, lido_hook hook, struct lido_error *err);
+
+/*
+ * 1 if the registration is there, 0 if not.
+ *
+ * Threads:   any.
+ */
+LIDO_API int lido_hooks_contains(lido_hooks *hooks, lido_hook hook);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

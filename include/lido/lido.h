@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_LIDO_H
+#define LIDO_LIDO_H
+
+/*
+ * All of lido, but for what driver authors and simulations need (lido/sys/).
+ */
+
+#include <lido/conn.h>
+#include <lido/hooks.h>
+#include <lido/log.h>
+#include <lido/pool.h>
+#include <lido/status.h>
+#include <lido/txn.h>
+#include <lido/version.h>
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_POOL_H
+#define LIDO_POOL_H
+
+#include <lido/conn.h>
+#include <lido/hooks.h>
+#include <lido/log.h>
+#include <lido/status.h>
+#include <lido/sys/clock.h>
+#include <lido/txn.h>
+
+/*
+ * A pool: it opens connections, lends them, and takes them back.
+ *
+ *     sqlite:///app.db                 a file, relative to the working directory
+ *     sqlite:////srv/app.db            a file by its absolute path
+ *     sqlite+NAME:///...  NAME://...   a driver of the host's own (lido/sys/driver.h)
+ *
+ * followed by `?key=value&key=value`.  URLs speak seconds, the fields milliseconds.  The
+ * kinds so far:
+ *
+ *     null     every checkout opens a connection, every check-in closes it: the default for
+ *              a file, as in SQLAlchemy before 2.0
+ *     queue    keeps up to `pool_size` connections and opens up to `max_overflow` more,
+ *              which are closed when they come back and `pool_size` others are idle
+ */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Start from LIDO_POOL_OPTIONS_INIT, which holds the defaults; a zero is then a zero.  A
+ * field that is not at its default beats the key of the same name in the URL.
+ */
+struct lido_pool_options {
+    size_t size;             /* sizeof this struct */
+    const char *pool;        /* pool=      "null" or "queue"; NULL: null for a file */
+    const char *order;       /* order=     whose connection comes next: "any" (NULL: any) */
+    int pool_size;           /* pool_size= connections kept by a queue; 0: no bound (5) */
+    int max_overflow;        /* max_overflow= more than that at one time; -1: no bound (10) */
+    int64_t pool_timeout_ms; /* pool_timeout= wait for a connection; 0: try; -1: for ever
+                                (30 000) */
+    int64_t timeout_ms;      /* timeout=   wait for a lock of SQLite; 0: none (5 000) */
+    int check_same_thread;   /* check_same_thread= a lease serves the thread that checked it
+                                out only (1) */
+    int begin_mode;          /* begin=     what LIDO_BEGIN_DEFAULT means (LIDO_DEFERRED) */
+    int open_now;            /* open_now=  open a connection at once, to see that it works (0) */
+    lido_log_fn log;         /* where log lines go (NULL: nowhere) */
+    void *log_ctx;           /* the first argument of log (NULL) */
+    int log_level;           /* the highest level that is logged (LIDO_LOG_WARN) */
+    const struct lido_clock *clock; /* borrowed until the pool is freed (NULL: the system's) */
+};
+#define LIDO_POOL_OPTIONS_INIT                                                             \
+    {                                                                                      \
+        sizeof(struct lido_pool_options), NULL, NULL, 5, 10, 30000, 5000, 1,               \
+            LIDO_DEFERRED, 0, NULL, NULL, LIDO_LOG_WARN, NULL                                      \
+    }
+
+/*
+ * Opens a pool on `url`.  No connection is opened before the first checkout unless
+ * `open_now` asks for it.
+ *
+ * Ownership: on success *out owns a pool; give it to lido_pool_close(), then to
+ *            lido_pool_free().  On failure *out is NULL.  Borrows url, options and their
+ *            strings until it returns.
+ * Threads:   any.
+ * Fails:     LIDO_BAD_URL, LIDO_BAD_OPTION, LIDO_NOT_FOUND (no such driver),
+ *            LIDO_VERSION_MISMATCH, LIDO_SQLITE_UNFIT, LIDO_FORKED, SQLITE_NOMEM; with
+ *            `open_now` all that lido_pool_checkout() may answer, and SQLITE_NOTADB.
+ */
+LIDO_API int lido_pool_open_version(lido_pool **out, const char *url,
+                                    const struct lido_pool_options *options,
+                                    int header_version, struct lido_error *err) LIDO_CHECKED;
+static inline LIDO_CHECKED int lido_pool_open(lido_pool **out, const char *url,
+                                              const struct lido_pool_options *options,
+                                              struct lido_error *err)
+{
+    return lido_pool_open_version(out, url, options, LIDO_VERSION_NUMBER, err);
+}
+
+/*
+ * Closes the pool for good: checkouts answer LIDO_CLOSED from now on, waiting ones too; idle
+ * connections are closed; then it waits up to `deadline_ms` (0: not at all, -1: for ever)
+ * for the leases.  Past that it says how many are out and who has them; it may be called
+ * again, and who checks in last closes the connection.  close(NULL) does nothing.
+ *
+ * Threads:   any.
+ * Fails:     LIDO_BUSY_LEASES, LIDO_FORKED; what a close hook returned (all are closed).
+ */
+LIDO_API int lido_pool_close(lido_pool *pool, int64_t deadline_ms, struct lido_error *err);
+
+/*
+ * Gives the pool's memory back, closing it first if nobody has.  Leases that are still out
+ * stay good: the last check-in frees what is left.  free(NULL) does nothing.
+ *
+ * Ownership: steals pool.
+ * Threads:   one; no call on this pool may run or come after it.
+ */
+LIDO_API void lido_pool_free(lido_pool *pool);
+
+/*
+ * The pool's own target for hooks.
+ *
+ * Ownership: lends it until lido_pool_free().
+ * Threads:   any.
+ */
+LIDO_API lido_hooks *lido_pool_hooks(lido_pool *pool);
+
+/*
+ * Counts of one moment: at that moment `idle + out == live` held, and what was counted
+ * before it is in.  `size` first, set by the caller through LIDO_POOL_STATS_INIT.
+ */
+struct lido_pool_stats {
+    size_t size;
+    const char *kind; /* static storage */
+    int64_t limit;    /* connections at one time; -1: no bound */
+    int64_t keep;     /* connections kept idle; -1: no bound */
+    int is_closed;
+
+    /* Now. */
+    int64_t live;           /* records with a connection, or lent, or kept for one */
+    int64_t idle;           /* of these, waiting in the pool */
+    int64_t out;            /* of these, lent, also while they are opened or cleaned */
+    int64_t overflow;       /* live - pool_size, as SQLAlchemy counts: negative at first */
+    int64_t waiting;        /* checkouts that wait */
+    int64_t oldest_wait_ns; /* how long the oldest of them has, or 0 */
+
+    /* Since the pool was opened. */
+    uint64_t checkouts;        /* that succeeded */
+    uint64_t checkins;         /* leases that ended */
+    uint64_t waits;            /* checkouts that had to wait */
+    uint64_t wait_ns;          /* all their waiting */
+    uint64_t max_wait_ns;      /* the longest of them */
+    uint64_t timeouts;         /* checkouts that waited in vain, or tried in vain */
+    uint64_t connects;         /* connections opened */
+    uint64_t connect_failures; /* by the driver or by a connect hook */
+    uint64_t closes;           /* connections closed; connects - closes are open */
+    uint64_t closed_surplus;   /* of these: came back when enough were idle (null: all) */
+    uint64_t closed_unclean;   /* of these: could not be cleaned */
+    uint64_t closed_by_hook;   /* of these: a connect or checkout hook refused them */
+    uint64_t close_failures;   /* the driver's close failed, or left statements behind */
+    uint64_t rolled_back;      /* transactions left open, rolled back at check-in */
+    uint64_t statements_reset; /* statements left running, reset at check-in */
+};
+#define LIDO_POOL_STATS_INIT                                                               \
+    {                                                                                      \
+        sizeof(struct lido_pool_stats), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0, 0, 0, 0, 0                                                      \
+    }
+
+/*
+ * Fills *stats up to stats->size bytes.
+ *
+ * Threads:   any.
+ * Fails:     SQLITE_MISUSE (a size that is none), LIDO_FORKED.
+ */
+LIDO_API int lido_pool_stats(lido_pool *pool, struct lido_pool_stats *stats,
+                             struct lido_error *err);
+
+/* One lease that is out. */
+struct lido_holder {
+    size_t size;
+    uint64_t lease;   /* a number of this lease, for logs */
+    uint64_t thread;  /* the kernel's id of the thread that has it */
+    int64_t age_ns;   /* since its checkout */
+    const char *file; /* where it was checked out; NULL if not told */
+    int line;
+    char label[32]; /* "" if none */
+};
+
+/*
+ * Shows every lease that is out to `visit`, the longest first, until it returns non-zero.
+ * The answer is a copy of one moment; leases may come and go meanwhile.
+ *
+ * Ownership: lends the holder to visit until it returns.
+ * Threads:   any; visit runs on the calling thread with no lock held.
+ * Fails:     SQLITE_NOMEM, LIDO_FORKED; what visit returned.
+ */
+LIDO_API int lido_pool_holders(lido_pool *pool,
+                               int (*visit)(void *ctx, const struct lido_holder *holder),
+                               void *ctx, struct lido_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_SYS_DRIVER_H
+#define LIDO_SYS_DRIVER_H
+
+#include <lido/conn.h>
+#include <lido/status.h>
+#include <lido/txn.h>
+
+/*
+ * Drivers: how a pool opens, cleans and closes a connection.
+ *
+ * A driver is a table of functions over an opaque handle (NULL is none).  `sqlite` is built
+ * in.  A host's own is registered under a name and found by sqlite+NAME:// or NAME://,
+ * before a built-in of that name; one that only changes a part of `sqlite` copies the table
+ * of lido_driver_sqlite() and replaces that part.
+ *
+ * Threads:   a pool calls a driver with no lock held, from many threads, but for one handle
+ *            from one thread at a time.
+ */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Capabilities. */
+#define LIDO_DRIVER_IS_SQLITE 1u   /* the handle is a sqlite3 * */
+#define LIDO_DRIVER_TAKES_PARAMS 2u /* keys that lido does not know are passed to connect */
+
+/* One key of the URL that is the driver's. */
+struct lido_param {
+    const char *key;
+    const char *value;
+};
+
+/* What to connect to.  Lent until connect returns. */
+struct lido_connect {
+    size_t size;
+    const char *url;      /* the pool's URL without what follows the '?' */
+    const char *database; /* the path: absolute, or ":memory:" */
+    const struct lido_param *params;
+    size_t n_params;
+};
+
+/*
+ * The wait for a lock.  SQLite's busy handler calls it with how often it was called before
+ * for the same lock; it returns non-zero to try again and 0 to give up.
+ */
+typedef int (*lido_busy_wait)(void *ctx, int count);
+
+/* How a handle is cleaned when its lease ends. */
+#define LIDO_RESET_NONE     0 /* leave a transaction open: the next lease gets it */
+#define LIDO_RESET_ROLLBACK 1
+#define LIDO_RESET_COMMIT   2
+
+/* What a reset found.  All zero before it is called. */
+struct lido_reset {
+    size_t size;
+    int was_in_txn;            /* not 0: a transaction was open and has been ended */
+    unsigned statements_reset; /* running statements that were reset */
+};
+
+struct lido_driver {
+    size_t size; /* sizeof(struct lido_driver) */
+    const char *name;
+    unsigned capabilities;
+
+    /* Opens a handle for `record`.  *handle is NULL on failure. */
+    int (*connect)(void *ctx, const struct lido_connect *how, lido_record *record,
+                   void **handle, struct lido_error *err);
+
+    /* Closes it, also if it returns an error, which is logged and counted.  `terminate`:
+       the connection is suspect and must not be waited for. */
+    int (*close)(void *ctx, void *handle, int terminate, struct lido_error *err);
+
+    /* Is it alive?  NULL: yes. */
+    int (*ping)(void *ctx, void *handle, struct lido_error *err);
+
+    /* Makes it clean for the next lease.  Any error means that it is not, and it is closed.
+       NULL: always clean. */
+    int (*reset)(void *ctx, void *handle, int how, struct lido_reset *outcome,
+                 struct lido_error *err);
+
+    /* LIDO_TXN_NONE ... LIDO_TXN_UNKNOWN. */
+    int (*txn_state)(void *ctx, void *handle);
+
+    /* Transactions; NULL where the driver has none.  *outcome: LIDO_OUTCOME_..., set also
+       when an error is returned. */
+    int (*begin)(void *ctx, void *handle, int mode, struct lido_error *err);
+    int (*commit)(void *ctx, void *handle, int *outcome, struct lido_error *err);
+    int (*rollback)(void *ctx, void *handle, int *outcome, struct lido_error *err);
+
+    /* The busy wait seam: from now on wait by `wait`.  Called after connect and after every
+       reset, because a user may have set another.  NULL: the driver never waits. */
+    void (*set_busy_wait)(void *ctx, void *handle, lido_busy_wait wait, void *wait_ctx);
+};
+
+/*
+ * Registers a driver, in the place of one registered under the same name before.  Pools
+ * that are open keep the one they were opened with.
+ *
+ * Ownership: borrows driver and ctx for ever: they must be static, or live as long as any
+ *            pool that uses them.  Copies name.
+ * Threads:   any.
+ * Fails:     SQLITE_MISUSE (a name that is none, or no connect, close or txn_state),
+ *            SQLITE_NOMEM.
+ */
+LIDO_API int lido_driver_register(const char *name, const struct lido_driver *driver, void *ctx,
+                                  struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * Takes it away again; a built-in of the name is found again.
+ *
+ * Threads:   any.
+ * Fails:     LIDO_NOT_FOUND.
+ */
+LIDO_API int lido_driver_unregister(const char *name, struct lido_error *err);
+
+/*
+ * The built-in driver; its functions take NULL for ctx.  Static storage.
+ *
+ * Threads:   any.
+ */
+LIDO_API const struct lido_driver *lido_driver_sqlite(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
