@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who holds what: a list of the leases that are out, the longest first.
+ *
+ * What a slot tells about its lease is read without a lock, between two looks at `told`
+ * (pool/slot.h); one that changed meanwhile is read again a few times and then passed over,
+ * for whoever changes it is not one who has held it long.
+ *
+ * Threads: any.
+ */
+#include "base/alloc.h"
+#include "pool/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool read_once(struct lido_record *record, int64_t now_ns, struct lido_holder *out)
+{
+    uint64_t words[LIDO__LABEL_WORDS] = { 0 };
+    uint64_t generation = lido__observe(&record->told);
+
+    if (generation == 0 || !lido__lease_is_good(record, generation))
+        return false;
+    *out = (struct lido_holder){
+        .size = sizeof *out,
+        .lease = generation,
+        .thread = lido__observe(&record->thread),
+        .age_ns = now_ns - (int64_t)lido__observe(&record->since_ns),
+        .file = (const char *)(uintptr_t)lido__observe(&record->file),
+        .line = (int)lido__observe(&record->line),
+    };
+    for (int i = 0; i < LIDO__LABEL_WORDS; i++) {
+        words[i] = lido__observe(&record->label[i]);
+        if (i == 0 && words[0] == 0)
+            break; /* no label: the other words are an old one's */
+    }
+    memcpy(out->label, words, sizeof out->label);
+    out->label[sizeof out->label - 1] = '\0';
+    return lido__read(&record->told) == generation &&
+           lido__lease_is_good(record, generation);
+}
+
+static bool read_holder(struct lido_record *record, int64_t now_ns, struct lido_holder *out)
+{
+    for (int i = 0; i < 3; i++)
+        if (read_once(record, now_ns, out))
+            return true;
+    return false;
+}
+
+static int by_age(const void *left, const void *right)
+{
+    const struct lido_holder *a = left, *b = right;
+
+    return (a->age_ns < b->age_ns) - (a->age_ns > b->age_ns);
+}
+
+int lido_pool_holders(lido_pool *pool,
+                      int (*visit)(void *ctx, const struct lido_holder *holder), void *ctx,
+                      struct lido_error *err)
+{
+    struct lido_holder *holders;
+    size_t room = 0, count = 0;
+    int64_t now_ns;
+    int rc = LIDO_OK;
+
+    if (pool == NULL || visit == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "no pool, or no function to show its holders to");
+    if (lido__is_forked())
+        return lido__fail_forked(err);
+    for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
+        room++;
+    holders = lido__new((room + 1) * sizeof *holders);
+    if (holders == NULL)
+        return lido_fail(err, SQLITE_NOMEM, "out of memory for a list of %zu leases", room);
+    now_ns = lido__age_ns(pool->config.clock);
+    for (struct lido_record *at = lido__slots_first(pool); at != NULL && count < room;
+         at = at->next)
+        count += read_holder(at, now_ns, &holders[count]);
+    qsort(holders, count, sizeof *holders, by_age);
+    lido__assert_unlocked();
+    for (size_t i = 0; i < count && rc == LIDO_OK; i++)
+        rc = visit(ctx, &holders[i]);
+    lido__free(holders);
+    return rc == LIDO_OK ? rc : lido_fail(err, rc, "the visit of the holders was stopped");
+}
+
+static const char *base_name(const char *file)
+{
+    const char *slash = file != NULL ? strrchr(file, '/') : NULL;
+
+    return slash != NULL ? slash + 1 : file;
+}
+
+static size_t describe_one(const struct lido_holder *holder, const char *lead, char *text,
+                           size_t size)
+{
+    int used = snprintf(text, size, "%s thread %llu%s%s for %lld ms", lead,
+                        (unsigned long long)holder->thread,
+                        holder->label[0] != '\0' ? " " : "", holder->label,
+                        (long long)(holder->age_ns / LIDO_NS_PER_MS));
+
+    if (used >= 0 && (size_t)used < size && holder->file != NULL)
+        used += snprintf(text + used, size - (size_t)used, " at %.40s:%d",
+                         base_name(holder->file), holder->line);
+    return used < 0 ? 0 : (size_t)used < size ? (size_t)used : size - 1;
+}
+
+/* Without memory of its own: the caller may be out of it. */
+void lido__holders_describe(lido_pool *pool, char *text, size_t size)
+{
+    struct lido_holder longest[2], holder;
+    int64_t now_ns = lido__age_ns(pool->config.clock);
+    int count = 0;
+    size_t used;
+
+    text[0] = '\0';
+    for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next) {
+        if (!read_holder(at, now_ns, &holder))
+            continue;
+        if (count < 2)
+            longest[count++] = holder;
+        else if (holder.age_ns > longest[1].age_ns)
+            longest[1] = holder;
+        if (count == 2 && longest[1].age_ns > longest[0].age_ns) {
+            holder = longest[0];
+            longest[0] = longest[1];
+            longest[1] = holder;
+        }
+    }
+    if (count == 0)
+        return;
+    used = describe_one(&longest[0], "; longest held by", text, size);
+    if (count == 2)
+        describe_one(&longest[1], ", then by", text + used, size - used);
+}

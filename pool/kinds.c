@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kinds of pool.  What makes one is two numbers: how many connections there may be at
+ * one time, and how many are kept idle.  Everything else is the same for all.
+ *
+ *     null     no bound, keeps none
+ *     queue    pool_size + max_overflow, keeps pool_size.  A pool_size of 0 keeps all and is
+ *              bounded by max_overflow alone, as in SQLAlchemy 1.4
+ *
+ * Threads: any; nothing here changes.
+ */
+#include "pool/pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int64_t null_limit(const struct lido__pool_config *config)
+{
+    (void)config;
+    return LIDO__UNBOUND;
+}
+
+static int64_t null_keep(const struct lido__pool_config *config)
+{
+    (void)config;
+    return 0;
+}
+
+static int64_t queue_limit(const struct lido__pool_config *config)
+{
+    if (config->max_overflow == LIDO__UNBOUND)
+        return LIDO__UNBOUND;
+    return config->pool_size + config->max_overflow;
+}
+
+static int64_t queue_keep(const struct lido__pool_config *config)
+{
+    return config->pool_size != 0 ? config->pool_size : LIDO__UNBOUND;
+}
+
+static const struct lido__kind kinds[] = {
+    { .name = "null", .limit = null_limit, .keep = null_keep },
+    { .name = "queue", .counts_overflow = true, .limit = queue_limit, .keep = queue_keep },
+};
+
+const struct lido__kind *lido__kind_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+void lido__kind_names(char *text, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 kinds[i].name);
+}

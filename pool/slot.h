@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_POOL_SLOT_H
+#define LIDO_POOL_SLOT_H
+
+/*
+ * A slot: one record of a pool, together with the lease cell that lends it.
+ *
+ * One 64-bit word says what the slot is doing and which lease it is on:
+ *
+ *                      claim_vacant (pool lock)
+ *        VACANT(g) -----------------------------> LENT(g) <--+
+ *            ^                                    |    ^     | hand to a waiter:
+ *            |                           check-in |    |     | LENT(g+1)
+ *            | closed, g+1                        v    |     |
+ *            +------------------------ RETURNING(g) ---|-----+
+ *            |                                    |    |
+ *            | swept by close()       kept, g+1   v    | claim
+ *            +------------------------------- IDLE(g+1)
+ *
+ * A lease is (slot, g).  It is good as long as the word is LENT(g), so every copy of it goes
+ * stale in the moment one of them wins the swap to RETURNING.  Generations never go back,
+ * also when the slot moves to another pool, and slots are never unmapped (pool/slab.h): a
+ * stale lease can be asked at any time and always gets its answer.
+ *
+ * Only IDLE is claimed without the pool's lock.  VACANT is left and entered under it, so
+ * that under the lock the number of slots that are not vacant is exact.
+ *
+ * Threads: the words may be read by any thread.  What is marked "the holder's" is touched
+ * by the thread that moved the word to LENT or RETURNING alone.
+ */
+#include "base/atomic.h"
+#include "base/process.h"
+#include <lido/conn.h>
+
+#include <assert.h>
+#include <stdalign.h>
+
+enum lido__slot_state {
+    LIDO__VACANT,    /* nothing but capacity */
+    LIDO__IDLE,      /* a record waits in the pool, connected or not */
+    LIDO__LENT,      /* somebody's, also while it is opened for him */
+    LIDO__RETURNING, /* being cleaned or closed */
+};
+
+#define LIDO__LABEL_WORDS 4 /* 32 bytes, the last is NUL */
+
+struct lido_record {
+    alignas(64) lido__word word; /* generation << 2 | state */
+
+    /* Set when the slot joins a pool, constant until it leaves. */
+    lido_pool *pool;
+
+    /* The holder's. */
+    void *handle;              /* the driver's; NULL while not connected */
+    int64_t busy_deadline_ns;  /* when the wait for SQLite's lock ends; txn/busy.c */
+    bool is_beginning;         /* begin hooks run: a begin inside is a recursion */
+    bool has_begun;            /* lido_txn_begin succeeded and nothing ended it since */
+
+    /*
+     * Who has it: written by the holder, read by anybody between two looks at `told`.  Each
+     * is written by a publish and read by an observe: who sees a word of the next lease
+     * then also sees that `told` has changed.
+     */
+    lido__word told;  /* the generation that the words below speak of; 0: being written */
+    lido__word owner; /* lido__thread()->token */
+    alignas(64) lido__word thread;
+    lido__word since_ns;
+    lido__word file;
+    lido__word line;
+    lido__word label[LIDO__LABEL_WORDS];
+
+    /* One thread at a time writes them, the holder. */
+    lido__word checkouts;
+    lido__word checkins;
+
+    struct lido_record *next; /* pool/slots.c: the pool's list of chunks; constant */
+};
+
+static inline uint64_t lido__slot_word(uint64_t generation, enum lido__slot_state state)
+{
+    return generation << 2 | (uint64_t)state;
+}
+
+static inline enum lido__slot_state lido__slot_state(uint64_t word)
+{
+    return (enum lido__slot_state)(word & 3);
+}
+
+static inline uint64_t lido__slot_generation(uint64_t word)
+{
+    return word >> 2;
+}
+
+/* Which moves there are; a debug build aborts on any other. */
+static inline bool lido__slot_may_move(uint64_t from, uint64_t to)
+{
+    static const bool legal[4][4] = {
+        [LIDO__VACANT] = { [LIDO__LENT] = true },
+        [LIDO__IDLE] = { [LIDO__LENT] = true, [LIDO__RETURNING] = true },
+        [LIDO__LENT] = { [LIDO__RETURNING] = true },
+        [LIDO__RETURNING] = { [LIDO__VACANT] = true, [LIDO__IDLE] = true,
+                              [LIDO__LENT] = true },
+    };
+    bool ends_lease = lido__slot_state(from) == LIDO__RETURNING;
+
+    return legal[lido__slot_state(from)][lido__slot_state(to)] &&
+           lido__slot_generation(to) == lido__slot_generation(from) + ends_lease;
+}
+
+/* The move of a slot that others may move too: false if one was faster. */
+static inline bool lido__slot_try(struct lido_record *record, uint64_t from,
+                                  enum lido__slot_state next)
+{
+    uint64_t to = lido__slot_word(lido__slot_generation(from), next);
+
+    assert(lido__slot_may_move(from, to));
+    return lido__cas(&record->word, from, to);
+}
+
+/* The move of a slot that is RETURNING and therefore the caller's alone: its lease is over.
+   Answers the new word. */
+static inline uint64_t lido__slot_end(struct lido_record *record, enum lido__slot_state next)
+{
+    uint64_t from = lido__read(&record->word);
+    uint64_t to = lido__slot_word(lido__slot_generation(from) + 1, next);
+    uint64_t was = lido__swap(&record->word, to);
+
+    assert(was == from && lido__slot_may_move(from, to));
+    (void)was;
+    return to;
+}
+
+#endif
