@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wait for a lock that another connection has, until the pool's `timeout` is over.
+ *
+ * SQLite calls it each time it meets the lock, with a count that starts at 0 for every
+ * statement: there the deadline is set.  The steps stay short, because whoever sleeps long
+ * when the lock comes free is overtaken by whoever comes then.
+ *
+ * Threads: the one whose statement waits.  Called inside SQLite with the connection's locks
+ * held: it touches nothing but its record and the clock.
+ */
+#include "txn/txn.h"
+#include "pool/pool.h"
+
+#define FIRST_STEPS    4 /* of a quarter of a millisecond; one millisecond after them */
+#define FIRST_STEP_NS  (LIDO_NS_PER_MS / 4)
+#define LATER_STEP_NS  LIDO_NS_PER_MS
+
+int lido__busy_wait(void *record_, int count)
+{
+    struct lido_record *record = record_;
+    const struct lido_clock *clock = record->pool->config.clock;
+    int64_t now_ns = lido__wait_ns(clock), step_ns;
+
+    if (count == 0)
+        record->busy_deadline_ns =
+            lido__deadline_ns(clock, record->pool->config.timeout_ms);
+    if (now_ns >= record->busy_deadline_ns)
+        return 0;
+    step_ns = count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;
+    if (step_ns > record->busy_deadline_ns - now_ns)
+        step_ns = record->busy_deadline_ns - now_ns;
+    lido__sleep(clock, step_ns);
+    return 1;
+}
