@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The JSON of `lido-bench checkout` is JSON, in the shape that its readers expect.
+#   bench_json.sh PATH-OF-LIDO-BENCH
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+TMPDIR=$work "$1" checkout --quick --rounds 1 --json > "$work/out.json"
+python3 -m json.tool "$work/out.json" > /dev/null
+python3 - "$work/out.json" <<'EOF'
+import json
+import sys
+
+with open(sys.argv[1], encoding='utf-8') as file:
+    document = json.load(file)
+
+context = document['context']
+for key in ('date', 'host_name', 'executable', 'num_cpus', 'library_build_type',
+            'lido_version', 'sqlite_version', 'sqlite_source_id'):
+    assert context[key], key
+
+names = {b['run_name'] for b in document['benchmarks']}
+for subject in ('floor', 'mutex', 'lido', 'lido/statements:128'):
+    for threads in (1, 2, 4, 8):
+        assert f'checkout/{subject}/threads:{threads}' in names, (subject, threads)
+for b in document['benchmarks']:
+    assert b['name'] == b['run_name'] + '_' + b['aggregate_name'], b['name']
+    assert b['run_type'] == 'aggregate' and b['aggregate_name'] == 'median', b['name']
+    assert b['time_unit'] == 'ns' and b['repetitions'] == 1, b['name']
+    assert 0 < b['min'] <= b['real_time'] <= b['max'], b['name']
+    assert b['cpu_time'] > 0 and b['iterations'] > 0, b['name']
+
+ratios = document['ratios']
+for suffix in ('', '_no_statements'):
+    for key in ('lido_to_floor', 'lido_to_mutex', 'two_thread_scaling'):
+        assert ratios[key + suffix] > 0, key + suffix
+    zdb = ratios['zdb_to_lido' + suffix]
+    assert zdb > 0 if context['zdb_version'] else zdb is None, 'zdb_to_lido' + suffix
+assert ratios['statements_to_none'] > 0
+for target in document['targets']:
+    assert target['ratio'] in ratios and target['met'] in (True, False), target
+EOF
+
+# Nothing is left behind but what this test wrote.
+test "$(ls -A "$work")" = out.json
