@@ -31,7 +31,7 @@ static lido__word *page;
 static lido__word never_forked = MARK;
 lido__word *_Atomic lido__fork_mark = &never_forked;
 
-_Thread_local struct lido__thread lido__thread_self;
+_Thread_local uint64_t lido__thread_self;
 
 const char *lido_version(void)
 {
@@ -53,13 +53,12 @@ int lido__fail_forked(struct lido_error *err)
 void lido__thread_name_self(void)
 {
     static lido__word last;
+    uint64_t number = lido__add(&last, 1) + 1, id = number;
 
-    lido__thread_self.token = lido__add(&last, 1) + 1;
 #if defined(__linux__)
-    lido__thread_self.number = (uint64_t)syscall(SYS_gettid);
-#else
-    lido__thread_self.number = lido__thread_self.token;
+    id = (uint64_t)syscall(SYS_gettid);
 #endif
+    lido__thread_self = number << LIDO__THREAD_ID_BITS | lido__thread_id(id);
 }
 
 #if defined(__linux__)

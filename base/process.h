@@ -33,11 +33,13 @@ int lido__fail_forked(struct lido_error *err);
 int lido__process_enter(struct lido_error *err);
 void lido__process_leave(void);
 
-struct lido__thread {
-    uint64_t token;  /* unique for ever in this process, 0 before it is first asked for */
-    uint64_t number; /* the kernel's id of the thread, for people */
-};
-extern _Thread_local struct lido__thread lido__thread_self
+/*
+ * A thread as one word: a number never used twice in this process, and in the low 22 bits
+ * the kernel's id of the thread, for people (Linux has at most 2^22 of them).
+ */
+#define LIDO__THREAD_ID_BITS 22
+
+extern _Thread_local uint64_t lido__thread_self /* 0 before it is first asked for */
 #if defined(__ELF__)
     __attribute__((tls_model("initial-exec"))) /* one load instead of a call */
 #endif
@@ -45,11 +47,16 @@ extern _Thread_local struct lido__thread lido__thread_self
 void lido__thread_name_self(void);
 
 /* This thread. */
-static inline const struct lido__thread *lido__thread(void)
+static inline uint64_t lido__thread(void)
 {
-    if (lido__thread_self.token == 0)
+    if (lido__thread_self == 0)
         lido__thread_name_self();
-    return &lido__thread_self;
+    return lido__thread_self;
+}
+
+static inline uint64_t lido__thread_id(uint64_t thread)
+{
+    return thread & ((UINT64_C(1) << LIDO__THREAD_ID_BITS) - 1);
 }
 
 #endif

@@ -39,7 +39,7 @@ int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__ev
 static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
                        struct lido_error *err)
 {
-    uint64_t self = lido__thread()->token;
+    uint64_t self = lido__thread();
     int rc = LIDO_OK;
 
     *is_mine = false;

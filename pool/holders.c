@@ -25,7 +25,7 @@ static bool read_once(struct lido_record *record, int64_t now_ns, struct lido_ho
     *out = (struct lido_holder){
         .size = sizeof *out,
         .lease = generation,
-        .thread = lido__observe(&record->thread),
+        .thread = lido__thread_id(lido__observe(&record->owner)),
         .age_ns = now_ns - (int64_t)lido__observe(&record->since_ns),
         .file = (const char *)(uintptr_t)lido__observe(&record->file),
         .line = (int)lido__observe(&record->line),

@@ -26,7 +26,7 @@ static bool is_lent(const struct lido_conn *conn)
 static bool is_mine(const struct lido_record *record)
 {
     return !record->pool->config.check_same_thread ||
-           lido__read(&record->owner) == lido__thread()->token;
+           lido__read(&record->owner) == lido__thread();
 }
 
 int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
@@ -46,7 +46,7 @@ int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
         return lido_fail(err, LIDO_WRONG_THREAD,
                          "thread %llu checked this connection out, not this one; hand it "
                          "over, or open the pool with check_same_thread=0",
-                         (unsigned long long)lido__read(&record->thread));
+                         (unsigned long long)lido__thread_id(lido__read(&record->owner)));
     *out = record;
     return LIDO_OK;
 }
@@ -110,13 +110,11 @@ static uint64_t begin_telling(struct lido_record *record)
 void lido__lease_tell(struct lido_record *record, const char *file, int line,
                       const char *label)
 {
-    const struct lido__thread *self = lido__thread();
     uint64_t generation = begin_telling(record);
 
     record->is_beginning = false;
     record->has_begun = false;
-    lido__publish(&record->owner, self->token);
-    lido__publish(&record->thread, self->number);
+    lido__publish(&record->owner, lido__thread());
     lido__publish(&record->since_ns, (uint64_t)lido__age_ns(record->pool->config.clock));
     lido__publish(&record->file, (uint64_t)(uintptr_t)file);
     lido__publish(&record->line, (uint64_t)line);
@@ -126,7 +124,6 @@ void lido__lease_tell(struct lido_record *record, const char *file, int line,
 
 int lido_conn_hand_over(const struct lido_conn *conn, struct lido_error *err)
 {
-    const struct lido__thread *self = lido__thread();
     struct lido_record *record;
     uint64_t generation;
 
@@ -138,8 +135,7 @@ int lido_conn_hand_over(const struct lido_conn *conn, struct lido_error *err)
         return fail_stale(conn, err);
     record = conn->cell;
     generation = begin_telling(record);
-    lido__publish(&record->owner, self->token);
-    lido__publish(&record->thread, self->number);
+    lido__publish(&record->owner, lido__thread());
     lido__publish(&record->told, generation);
     return LIDO_OK;
 }

@@ -62,9 +62,8 @@ struct lido_record {
      * then also sees that `told` has changed.
      */
     lido__word told;  /* the generation that the words below speak of; 0: being written */
-    lido__word owner; /* lido__thread()->token */
-    alignas(64) lido__word thread;
-    lido__word since_ns;
+    lido__word owner; /* lido__thread() */
+    alignas(64) lido__word since_ns;
     lido__word file;
     lido__word line;
     lido__word label[LIDO__LABEL_WORDS];

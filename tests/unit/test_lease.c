@@ -165,7 +165,7 @@ Test(lease, tells_where_when_and_by_whom_it_was_taken)
     cr_assert_eq(holder.line, line);
     cr_assert_not_null(strstr(holder.file, "test_lease.c"));
     cr_assert_eq(holder.age_ns, 1500000000);
-    cr_assert_eq(holder.thread, lido__thread()->number);
+    cr_assert_eq(holder.thread, lido__thread_id(lido__thread()));
     cr_assert_eq(lido_conn_set_label(&conn, NULL, &err), LIDO_OK);
     cr_assert_str_eq(holder_now().label, "");
     cr_assert_eq(lido_conn_checkin(&conn, NULL, &err), LIDO_OK);
