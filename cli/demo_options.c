@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of `lido demo`: read strictly, each complaint naming what stood there.
+ *
+ * Threads: one; getopt_long() is not reentrant.
+ */
+#include "cli/demo.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char demo_help[] =
+    "Usage: lido demo [options] DATABASE\n"
+    "\n"
+    "Shows lido at work on a copy of an SQLite database, and checks what it did.\n"
+    "\n"
+    "The copy gets a table of accounts. Threads check connections out of a pool, read "
+    "rows\n"
+    "of the tables that are there and move money between accounts, with one hook that "
+    "turns\n"
+    "foreign keys on in each connection and one that makes each transaction IMMEDIATE.\n"
+    "Afterwards all must add up. DATABASE itself is not changed, and no file is made "
+    "beside\n"
+    "it; if somebody uses it, or it needs recovery, it is refused.\n"
+    "\n"
+    "  --threads N         threads that share a pool, 1 to 256 (8)\n"
+    "  --seconds S         how long each kind of pool runs, 0.1 to 3600 (3)\n"
+    "  --transfers N       end each kind after N transfers instead\n"
+    "  --pool KIND         null, queue or all (all)\n"
+    "  --progress WHEN     auto, always or never: auto shows it on a terminal (auto)\n"
+    "  --json              print one JSON document instead of tables\n"
+    "  --keep FILE         leave the copy as FILE, which must not exist yet\n"
+    "  --seed N            of the random choices (1)\n"
+    "  -h, --help          print this\n"
+    "\n"
+    "The queue pool keeps half as many connections as there are threads, and opens an "
+    "eighth\n"
+    "more under load, so that threads have to wait. The copy lies in $TMPDIR, or /tmp.\n"
+    "\n"
+    "Exit status: 0 all checks hold; 1 one does not, or the demo could not run; 2 wrong "
+    "usage;\n"
+    "4 the database is in use or needs recovery; 5 there is no such file or it is not a\n"
+    "database; 130 interrupted by Ctrl-C.\n";
+
+enum option_id { THREADS = 256, SECONDS, TRANSFERS, POOL, PROGRESS, JSON, KEEP, SEED };
+
+static const struct option known[] = {
+    { "threads", required_argument, NULL, THREADS },
+    { "seconds", required_argument, NULL, SECONDS },
+    { "transfers", required_argument, NULL, TRANSFERS },
+    { "pool", required_argument, NULL, POOL },
+    { "progress", required_argument, NULL, PROGRESS },
+    { "json", no_argument, NULL, JSON },
+    { "keep", required_argument, NULL, KEEP },
+    { "seed", required_argument, NULL, SEED },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
+};
+
+static int usage(const char *what, const char *text)
+{
+    cli_complain("demo: %s%s%s; see 'lido help demo'", what, text == NULL ? "" : " ",
+                 text == NULL ? "" : text);
+    return CLI_USAGE;
+}
+
+/* Decimal digits and nothing else, from least to most. */
+static int parse_integer(const char *name, const char *text, int64_t least, int64_t most,
+                         int64_t *out)
+{
+    char *end;
+    long long value;
+
+    errno = 0;
+    value = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || strspn(text, "0123456789") != strlen(text) ||
+        text[0] == '\0' || value < least || value > most) {
+        cli_complain("demo: --%s wants a whole number from %lld to %lld, not '%s'", name,
+                     (long long)least, (long long)most, text);
+        return CLI_USAGE;
+    }
+    *out = value;
+    return CLI_OK;
+}
+
+static int parse_seconds(const char *text, double *out)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    if (text[0] == '\0' || *end != '\0' || strspn(text, "0123456789.") != strlen(text) ||
+        !(value >= 0.1 && value <= 3600)) {
+        cli_complain("demo: --seconds wants a number from 0.1 to 3600, not '%s'", text);
+        return CLI_USAGE;
+    }
+    *out = value;
+    return CLI_OK;
+}
+
+static int parse_kinds(const char *text, const char **kinds)
+{
+    memset(kinds, 0, (DEMO_KINDS + 1) * sizeof *kinds);
+    if (strcmp(text, "null") == 0) {
+        kinds[0] = "null";
+    } else if (strcmp(text, "queue") == 0) {
+        kinds[0] = "queue";
+    } else if (strcmp(text, "all") == 0) {
+        kinds[0] = "null";
+        kinds[1] = "queue";
+    } else {
+        cli_complain("demo: --pool wants null, queue or all, not '%s'", text);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+static int parse_progress(const char *text, enum progress_when *out)
+{
+    if (strcmp(text, "auto") == 0) {
+        *out = PROGRESS_AUTO;
+    } else if (strcmp(text, "always") == 0) {
+        *out = PROGRESS_ALWAYS;
+    } else if (strcmp(text, "never") == 0) {
+        *out = PROGRESS_NEVER;
+    } else {
+        cli_complain("demo: --progress wants auto, always or never, not '%s'", text);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+static int parse_one(struct demo_options *options, int id, bool *has_seconds)
+{
+    int64_t number = 0;
+    int rc = CLI_OK;
+
+    switch (id) {
+    case THREADS:
+        rc = parse_integer("threads", optarg, 1, DEMO_MAX_THREADS, &number);
+        options->threads = (int)number;
+        break;
+    case SECONDS:
+        *has_seconds = true;
+        rc = parse_seconds(optarg, &options->seconds);
+        break;
+    case TRANSFERS:
+        rc = parse_integer("transfers", optarg, 1, 1000000000, &options->transfers);
+        break;
+    case POOL: rc = parse_kinds(optarg, options->kinds); break;
+    case PROGRESS: rc = parse_progress(optarg, &options->progress); break;
+    case JSON: options->is_json = true; break;
+    case KEEP: options->keep = optarg; break;
+    case SEED:
+        rc = parse_integer("seed", optarg, 0, INT64_MAX, &number);
+        options->seed = (uint64_t)number;
+        break;
+    default: options->wants_help = true; break;
+    }
+    return rc;
+}
+
+int demo_options_parse(struct demo_options *options, int argc, char **argv)
+{
+    bool has_seconds = false;
+    struct stat there;
+    int id, rc;
+
+    memset(options, 0, sizeof *options);
+    options->threads = 8;
+    options->seconds = 3;
+    options->seed = 1;
+    parse_kinds("all", options->kinds);
+    optind = 1;
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
+        if (id == ':')
+            return usage("a value is missing behind", argv[optind - 1]);
+        if (id == '?')
+            return usage("there is no such option as", argv[optind - 1]);
+        rc = parse_one(options, id, &has_seconds);
+        if (rc != CLI_OK)
+            return rc;
+        if (options->wants_help)
+            return CLI_OK;
+    }
+    if (optind == argc)
+        return usage("it wants the name of a database", NULL);
+    if (optind + 1 < argc)
+        return usage("it wants one database, and there is also", argv[optind + 1]);
+    if (has_seconds && options->transfers > 0)
+        return usage("--seconds and --transfers exclude each other", NULL);
+    if (options->keep != NULL && lstat(options->keep, &there) == 0) {
+        cli_complain("demo: --keep makes a new file, and '%s' is there already",
+                     options->keep);
+        return CLI_USAGE;
+    }
+    options->database = argv[optind];
+    return CLI_OK;
+}
