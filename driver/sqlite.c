@@ -53,6 +53,14 @@ static int read_flags(const struct lido_connect *how, int *flags, struct lido_er
     return LIDO_OK;
 }
 
+static int sqlite_check(void *ctx, const struct lido_connect *how, struct lido_error *err)
+{
+    int flags;
+
+    (void)ctx;
+    return read_flags(how, &flags, err);
+}
+
 /* What the system says beside SQLite.  `db` may be NULL. */
 static int system_errno(sqlite3 *db, const char *path)
 {
@@ -292,6 +300,7 @@ static const struct lido_driver table = {
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .set_busy_wait = sqlite_set_busy_wait,
+    .check = sqlite_check,
 };
 
 const struct lido_driver *lido_driver_sqlite(void)

@@ -176,6 +176,16 @@ static int take_params(struct lido__pool_config *config, struct lido_error *err)
     return LIDO_OK;
 }
 
+/* How the driver will be asked to connect; `check` sees it before a pool exists. */
+static int ask_driver(const struct lido__pool_config *config, struct lido_error *err)
+{
+    const struct lido__driver *driver = &config->driver;
+    struct lido_connect how = lido__connect_of(config);
+
+    return driver->table->check != NULL ? driver->table->check(driver->ctx, &how, err)
+                                        : LIDO_OK;
+}
+
 static void take_options(struct lido__pool_config *config,
                          const struct lido_pool_options *options)
 {
@@ -253,6 +263,8 @@ int lido_pool_open_version(lido_pool **out, const char *url,
         rc = choose_kind(&merged, &config.url, &config.kind, err);
     if (rc == LIDO_OK)
         rc = take_params(&config, err);
+    if (rc == LIDO_OK)
+        rc = ask_driver(&config, err);
     if (rc != LIDO_OK) {
         lido__url_fini(&config.url);
         lido__free(config.params);

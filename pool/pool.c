@@ -54,13 +54,7 @@ static void set_up(lido_pool *pool, const struct lido__pool_config *config)
     pool->id = lido__add(&last_id, 1) + 1;
     pool->limit = config->kind->limit(config);
     pool->keep = config->kind->keep(config);
-    pool->how = (struct lido_connect){
-        .size = sizeof pool->how,
-        .url = config->url.base,
-        .database = config->url.database,
-        .params = config->params,
-        .n_params = config->n_params,
-    };
+    pool->how = lido__connect_of(config);
     pool->waiters = (struct lido__waiters){ 0 };
     pool->emptied = pool->first_ran = (struct lido__bell){ 0 };
     pool->first = LIDO__FIRST_TO_COME;

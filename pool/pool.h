@@ -35,6 +35,18 @@ struct lido__pool_config {
     const struct lido_clock *clock;
 };
 
+/* What the driver is told at every connect.  Lives as long as the config's url and params. */
+static inline struct lido_connect lido__connect_of(const struct lido__pool_config *config)
+{
+    return (struct lido_connect){
+        .size = sizeof(struct lido_connect),
+        .url = config->url.base,
+        .database = config->url.database,
+        .params = config->params,
+        .n_params = config->n_params,
+    };
+}
+
 /* A kind is how many connections there may be, and how many are kept. */
 struct lido__kind {
     const char *name;

@@ -92,6 +92,10 @@ struct lido_driver {
     /* The busy wait seam: from now on wait by `wait`.  Called after connect and after every
        reset, because a user may have set another.  NULL: the driver never waits. */
     void (*set_busy_wait)(void *ctx, void *handle, lido_busy_wait wait, void *wait_ctx);
+
+    /* Looks at the keys when a pool is opened, before anything is connected.  NULL: what is
+       wrong with them is found by connect. */
+    int (*check)(void *ctx, const struct lido_connect *how, struct lido_error *err);
 };
 
 /*
