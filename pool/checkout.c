@@ -18,10 +18,12 @@
 
 /* The claim is undone.  `is_new`: the slot never had a connection under this claim, so it
    goes back as mere capacity, and no checkin hook runs. */
-static void give_up(lido_pool *pool, struct lido_record *record, bool is_new)
+static void give_up(lido_pool *pool, struct lido_record *record,
+                    const struct lido_conn *conn, bool is_new)
 {
-    if (!lido__slot_try(record, lido__read(&record->word), LIDO__RETURNING))
-        return; /* a hook checked it in by itself */
+    if (!lido__slot_try(record, lido__slot_word(conn->generation, LIDO__LENT),
+                        LIDO__RETURNING))
+        return; /* a hook checked it in by itself; the slot may be another's by now */
     if (!is_new)
         lido__record_fire(pool, record, LIDO__CHECKIN, NULL, NULL, NULL);
     if (!lido__slot_release(pool, record, is_new)) {
@@ -66,12 +68,12 @@ static int prepare(lido_pool *pool, struct lido_record *record, const struct lid
     if (is_new)
         rc = lido__record_connect(pool, record, deadline_ns, err);
     if (rc != LIDO_OK) {
-        give_up(pool, record, is_new);
+        give_up(pool, record, conn, is_new);
         return rc;
     }
     rc = ask_hooks(pool, record, conn, deadline_ns, err);
     if (rc != LIDO_OK) {
-        give_up(pool, record, false);
+        give_up(pool, record, conn, false);
         return rc;
     }
     lido__log(pool, LIDO_LOG_DEBUG, "connection checked out: lease %llu",

@@ -48,7 +48,7 @@ static void remember(const lido_pool *pool, struct lido_record *record)
 
 static bool claim_if_idle(struct lido_record *record, enum lido__slot_state next)
 {
-    uint64_t word = lido__read(&record->word);
+    uint64_t word = lido__load(&record->word); /* in the total order: see above */
 
     return lido__slot_state(word) == LIDO__IDLE && lido__slot_try(record, word, next);
 }

@@ -220,6 +220,39 @@ Test(lease, checkout_takes_no_options_that_it_does_not_know)
     cr_assert_eq(lido_pool_checkout(pool, &conn, &options, &err), LIDO_BAD_OPTION);
 }
 
+/* A checkout hook that checks its own lease in and takes the slot again. */
+struct thief {
+    struct lido_conn inner;
+    int checkouts;
+};
+
+static int steal_once(void *ctx, const struct lido_event *event, struct lido_error *hook_err)
+{
+    struct thief *thief = ctx;
+    struct lido_conn copy = *event->conn;
+
+    if (thief->checkouts++ > 0)
+        return LIDO_OK;
+    if (lido_conn_checkin(&copy, NULL, hook_err) != LIDO_OK)
+        return SQLITE_ERROR;
+    return lido_pool_checkout(event->pool, &thief->inner, NULL, hook_err);
+}
+
+Test(lease, a_checkout_whose_hook_ended_it_leaves_the_next_lease_of_the_slot_alone)
+{
+    static const struct lido_events events = { .size = sizeof events,
+                                               .checkout = steal_once };
+    struct thief thief = { LIDO_CONN_INIT, 0 };
+    struct lido_conn outer;
+
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, &thief, NULL, &err),
+                 LIDO_OK);
+    cr_assert_eq(lido_pool_checkout(pool, &outer, NULL, &err), LIDO_STALE);
+    cr_assert_eq(thief.checkouts, 2);
+    cr_assert_not_null(lido_conn_handle(&thief.inner));
+    cr_assert_eq(lido_conn_checkin(&thief.inner, NULL, &err), LIDO_OK, "%s", err.text);
+}
+
 Test(lease, every_move_of_a_slot_is_in_the_table)
 {
     static const char *const legal[] = { "VL", "IL", "IR", "LR", "Rv", "Ri", "Rl" };
