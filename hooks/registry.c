@@ -53,9 +53,8 @@ static struct {
     const char *name;
     lido_hooks hooks;
 } kinds[] = {
-    { "assertion", TARGET_INIT(&global) }, { "null", TARGET_INIT(&global) },
-    { "queue", TARGET_INIT(&global) },     { "singleton_thread", TARGET_INIT(&global) },
-    { "static", TARGET_INIT(&global) },
+    { "null", TARGET_INIT(&global) },
+    { "queue", TARGET_INIT(&global) },
 };
 
 lido_hooks *lido_hooks_global(void)

@@ -17,6 +17,7 @@
  *     idle connection                checkout
  *     check-in, kept                 (cleaned) checkin
  *     check-in, not kept             (cleaned) checkin, close (driver closes)
+ *     check-in, not to be cleaned    close (driver closes) checkin, without a handle
  *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK)
  *
  * A hook that returns LIDO_OK lets the work go on.  Any other code stops the hooks after it

@@ -41,7 +41,8 @@ struct lido_pool_options {
     int max_overflow;        /* max_overflow= more than that at one time; -1: no bound (10) */
     int64_t pool_timeout_ms; /* pool_timeout= wait for a connection; 0: try; -1: for ever
                                 (30 000) */
-    int64_t timeout_ms;      /* timeout=   wait for a lock of SQLite; 0: none (5 000) */
+    int64_t timeout_ms;      /* timeout=   wait for a lock of SQLite; 0: none; -1: for ever
+                                (5 000) */
     int check_same_thread;   /* check_same_thread= a lease serves the thread that checked it
                                 out only (1) */
     int begin_mode;          /* begin=     what LIDO_BEGIN_DEFAULT means (LIDO_DEFERRED) */
