@@ -9,7 +9,7 @@
  */
 #include "checkout.h"
 #include "context.h"
-#include "json.h"
+#include "report/json.h"
 
 #include <string.h>
 
@@ -69,78 +69,77 @@ static void write_benchmark(const struct checkout *checkout, unsigned subject,
     snprintf(run_name, sizeof run_name, "checkout/%s/threads:%u",
              checkout->subjects[subject].name, checkout_threads[level]);
     snprintf(name, sizeof name, "%s_median", run_name);
-    json_open_object(json, NULL);
-    json_string(json, "name", name);
+    json_object(json, NULL);
+    json_text(json, "name", name);
     json_integer(json, "family_index", subject);
     json_integer(json, "per_family_instance_index", level);
-    json_string(json, "run_name", run_name);
-    json_string(json, "run_type", "aggregate");
+    json_text(json, "run_name", run_name);
+    json_text(json, "run_type", "aggregate");
     json_integer(json, "repetitions", checkout->n_rounds);
     json_integer(json, "threads", checkout_threads[level]);
-    json_string(json, "aggregate_name", "median");
-    json_string(json, "aggregate_unit", "time");
+    json_text(json, "aggregate_name", "median");
+    json_text(json, "aggregate_unit", "time");
     json_integer(json, "iterations", (int64_t)checkout->iterations[subject][level]);
     json_number(json, "real_time", real.median);
     json_number(json, "cpu_time", checkout_cpu_median(checkout, subject, level));
-    json_string(json, "time_unit", "ns");
+    json_text(json, "time_unit", "ns");
     json_number(json, "min", real.least);
     json_number(json, "quartile_1", real.low);
     json_number(json, "quartile_3", real.high);
     json_number(json, "max", real.most);
-    json_close_object(json);
+    json_close(json);
 }
 
 static void write_ratios(const struct checkout *checkout, struct json *json)
 {
-    json_open_object(json, "ratios");
+    json_object(json, "ratios");
     for (unsigned i = 0; i < CHECKOUT_RATIOS; i++) {
         const struct checkout_ratio *ratio = &checkout_ratios[i];
 
         if (checkout_ratio_has(checkout, ratio))
             json_number(json, ratio->name, checkout_ratio_value(checkout, ratio).median);
         else
-            json_string(json, ratio->name, NULL);
+            json_text(json, ratio->name, NULL);
     }
-    json_close_object(json);
+    json_close(json);
 }
 
 static void write_targets(const struct checkout *checkout, struct json *json)
 {
-    json_open_array(json, "targets");
+    json_array(json, "targets");
     for (unsigned i = 0; i < CHECKOUT_RATIOS; i++) {
         const struct checkout_ratio *ratio = &checkout_ratios[i];
 
         if (!checkout_ratio_has(checkout, ratio) ||
             (ratio->at_most == 0 && ratio->at_least == 0))
             continue;
-        json_open_object(json, NULL);
-        json_string(json, "ratio", ratio->name);
+        json_object(json, NULL);
+        json_text(json, "ratio", ratio->name);
         if (ratio->at_most > 0)
             json_number(json, "at_most", ratio->at_most);
         if (ratio->at_least > 0)
             json_number(json, "at_least", ratio->at_least);
-        json_boolean(
+        json_bool(
             json, "met",
             checkout_ratio_is_met(ratio, checkout_ratio_value(checkout, ratio).median));
-        json_close_object(json);
+        json_close(json);
     }
-    json_close_array(json);
+    json_close(json);
 }
 
 void checkout_json(const struct checkout *checkout, FILE *out)
 {
-    struct json json;
+    struct json json = { .out = out };
 
-    json_init(&json, out);
-    json_open_object(&json, NULL);
-    json_string(&json, "schema", "lido.bench.checkout/1");
+    json_object(&json, NULL);
+    json_text(&json, "schema", "lido.bench.checkout/1");
     context_json(&json);
-    json_open_array(&json, "benchmarks");
+    json_array(&json, "benchmarks");
     for (unsigned subject = 0; subject < checkout->n_subjects; subject++)
         for (unsigned level = 0; level < CHECKOUT_LEVELS; level++)
             write_benchmark(checkout, subject, level, &json);
-    json_close_array(&json);
+    json_close(&json);
     write_ratios(checkout, &json);
     write_targets(checkout, &json);
-    json_close_object(&json);
+    json_close(&json);
 }

@@ -78,29 +78,29 @@ void context_json(struct json *json)
     double load[3];
     int n_loads = getloadavg(load, 3);
 
-    json_open_object(json, "context");
+    json_object(json, "context");
     memset(text, 0, sizeof text);
     read_date(text);
-    json_string(json, "date", text);
+    json_text(json, "date", text);
     if (gethostname(text, sizeof text - 1) != 0)
         strcpy(text, "localhost");
-    json_string(json, "host_name", text);
-    json_string(json, "executable", program_invocation_name);
+    json_text(json, "host_name", text);
+    json_text(json, "executable", program_invocation_name);
     json_integer(json, "num_cpus", sysconf(_SC_NPROCESSORS_ONLN));
     read_cpu_model(text);
-    json_string(json, "cpu_model", text[0] == '\0' ? NULL : text);
-    json_open_array(json, "load_avg");
+    json_text(json, "cpu_model", text[0] == '\0' ? NULL : text);
+    json_array(json, "load_avg");
     for (int i = 0; i < n_loads; i++)
         json_number(json, NULL, load[i]);
-    json_close_array(json);
-    json_string(json, "library_build_type", build_type);
-    json_string(json, "lido_version", lido_version());
-    json_string(json, "zdb_version", subject_zdb_version());
-    json_string(json, "sqlite_version", sqlite3_libversion());
-    json_string(json, "sqlite_source_id", sqlite3_sourceid());
-    json_open_array(json, "sqlite_compile_options");
+    json_close(json);
+    json_text(json, "library_build_type", build_type);
+    json_text(json, "lido_version", lido_version());
+    json_text(json, "zdb_version", subject_zdb_version());
+    json_text(json, "sqlite_version", sqlite3_libversion());
+    json_text(json, "sqlite_source_id", sqlite3_sourceid());
+    json_array(json, "sqlite_compile_options");
     for (int i = 0; sqlite3_compileoption_get(i) != NULL; i++)
-        json_string(json, NULL, sqlite3_compileoption_get(i));
-    json_close_array(json);
-    json_close_object(json);
+        json_text(json, NULL, sqlite3_compileoption_get(i));
+    json_close(json);
+    json_close(json);
 }

@@ -7,7 +7,7 @@
  *
  * Threads: one at a time.
  */
-#include "json.h"
+#include "report/json.h"
 
 /* One line or two for people. */
 void context_print(FILE *out);

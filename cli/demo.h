@@ -15,8 +15,8 @@
  *     demo_report     telling it
  */
 #include "cli/cli.h"
-#include "cli/histogram.h"
-#include "cli/progress.h"
+#include "report/histogram.h"
+#include "report/progress.h"
 
 #include <lido/lido.h>
 #include <stdbool.h>

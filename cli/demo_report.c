@@ -7,9 +7,9 @@
  */
 #include "cli/demo.h"
 
-#include "cli/json.h"
-#include "cli/table.h"
-#include "cli/units.h"
+#include "report/json.h"
+#include "report/table.h"
+#include "report/units.h"
 
 static double per_second(uint64_t n, const struct demo_result *result)
 {

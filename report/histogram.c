@@ -10,7 +10,7 @@
  *
  * Threads: one at a time; a thread fills its own and they are merged afterwards.
  */
-#include "cli/histogram.h"
+#include "report/histogram.h"
 
 #include <assert.h>
 #include <stddef.h>

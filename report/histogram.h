@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef LIDO_CLI_HISTOGRAM_H
-#define LIDO_CLI_HISTOGRAM_H
+#ifndef LIDO_REPORT_HISTOGRAM_H
+#define LIDO_REPORT_HISTOGRAM_H
 
 /*
  * A histogram of times: any number of them in 9 KB, each kept to 3.2 %.

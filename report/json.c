@@ -7,7 +7,7 @@
  *
  * Threads: one at a time.
  */
-#include "cli/json.h"
+#include "report/json.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef LIDO_CLI_JSON_H
-#define LIDO_CLI_JSON_H
+#ifndef LIDO_REPORT_JSON_H
+#define LIDO_REPORT_JSON_H
 
 /*
  * Writes one JSON document, member by member.

@@ -9,9 +9,9 @@
  *
  * Threads: one at a time.
  */
-#include "cli/progress.h"
+#include "report/progress.h"
 
-#include "cli/units.h"
+#include "report/units.h"
 
 #include <langinfo.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef LIDO_CLI_PROGRESS_H
-#define LIDO_CLI_PROGRESS_H
+#ifndef LIDO_REPORT_PROGRESS_H
+#define LIDO_REPORT_PROGRESS_H
 
 /*
  * One line that says how far the work is, redrawn in place.

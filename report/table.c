@@ -7,7 +7,7 @@
  *
  * Threads: one at a time.
  */
-#include "cli/table.h"
+#include "report/table.h"
 
 #include <stdarg.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef LIDO_CLI_TABLE_H
-#define LIDO_CLI_TABLE_H
+#ifndef LIDO_REPORT_TABLE_H
+#define LIDO_REPORT_TABLE_H
 
 /*
  * A table of text with aligned columns: the first to the left, the others to the right.

@@ -6,7 +6,7 @@
  *
  * Threads: any.
  */
-#include "cli/units.h"
+#include "report/units.h"
 
 #include <stdio.h>
 

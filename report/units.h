@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef LIDO_CLI_UNITS_H
-#define LIDO_CLI_UNITS_H
+#ifndef LIDO_REPORT_UNITS_H
+#define LIDO_REPORT_UNITS_H
 
 /*
  * Numbers as people read them: three digits and a unit.

@@ -4,11 +4,11 @@
  *
  * Threads: one.
  */
-#include "cli/histogram.h"
-#include "cli/json.h"
-#include "cli/progress.h"
-#include "cli/table.h"
-#include "cli/units.h"
+#include "report/histogram.h"
+#include "report/json.h"
+#include "report/progress.h"
+#include "report/table.h"
+#include "report/units.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
