@@ -23,6 +23,10 @@
 
 #define MARK UINT64_C(0x6c69646f2d757021)
 
+#if SQLITE_VERSION_NUMBER < LIDO_SQLITE_LEAST
+#error "lido needs SQLite 3.37 or newer"
+#endif
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned open_pools;
 static lido__word *page;

@@ -4,6 +4,9 @@
 
 /*
  * A pool as the layers of this folder and those above see it.
+ *
+ * What runs the host's code, a driver or an allocation is marked locks_excluded: clang then
+ * refuses a call of it under the pool's lock.
  */
 #include "base/sync.h"
 #include "driver/driver.h"
@@ -112,7 +115,7 @@ bool lido__pool_is_sound_locked(const lido_pool *pool)
 
 /* pool/log.c: one line to the host.  Never under a lock. */
 void lido__log(lido_pool *pool, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4))) LIDO_TSA(locks_excluded(pool->lock));
 static inline bool lido__logs(const lido_pool *pool, int level)
 {
     return level <= pool->config.log_level && pool->config.log != NULL;
@@ -124,29 +127,33 @@ static inline bool lido__logs(const lido_pool *pool, int level)
  */
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
 int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
-                     struct lido_error *err);
+                     struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 /* Ends the lease: to a waiter, or back into the pool, or (vacate) back to capacity.  False
    if `keep` idle connections are there already: nothing has changed, close it and vacate.
    The pool may be gone afterwards. */
-bool lido__slot_release(lido_pool *pool, struct lido_record *record, bool vacate);
+bool lido__slot_release(lido_pool *pool, struct lido_record *record, bool vacate)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* The same in two atomic operations, when nothing stands against it. */
 bool lido__slot_release_quick(lido_pool *pool, struct lido_record *record);
 /* Closes the gate for good and sends home who waits. */
 void lido__slots_dismiss(lido_pool *pool);
 /* Closes what is idle in a closed pool.  What the first failing close hook returned. */
-int lido__slots_sweep(lido_pool *pool, struct lido_error *err);
+int lido__slots_sweep(lido_pool *pool, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
 
 /* pool/chunks.c: more slots, and all of them back.  False if memory is out. */
-bool lido__slots_grow(lido_pool *pool);
+bool lido__slots_grow(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 void lido__slots_give_back(lido_pool *pool);
 
 /* pool/connect.c: the driver's side of a record that the caller holds. */
 int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                         struct lido_error *err);
+                         struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
-                            enum lido__close_reason reason, struct lido_error *err);
+                            enum lido__close_reason reason, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
-                      const struct lido_conn *conn, int *begin_mode, struct lido_error *err);
+                      const struct lido_conn *conn, int *begin_mode, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
 
 /* pool/lease.c: a lease in use. */
 void lido__lease_tell(struct lido_record *record, const char *file, int line,
