@@ -29,11 +29,10 @@ static bool is_mine(const struct lido_record *record)
            lido__read(&record->owner) == lido__thread();
 }
 
-int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
-                    struct lido_error *err)
+/* The slot of a lease that is good, whoever's it is. */
+static int find_lent(const struct lido_conn *conn, struct lido_record **out,
+                     struct lido_error *err)
 {
-    struct lido_record *record;
-
     *out = NULL;
     if (conn == NULL)
         return lido_fail(err, SQLITE_MISUSE, "no lease was given");
@@ -41,14 +40,23 @@ int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
         return lido__fail_forked(err);
     if (!is_lent(conn))
         return fail_stale(conn, err);
-    record = conn->cell;
-    if (!is_mine(record))
-        return lido_fail(err, LIDO_WRONG_THREAD,
-                         "thread %llu checked this connection out, not this one; hand it "
-                         "over, or open the pool with check_same_thread=0",
-                         (unsigned long long)lido__thread_id(lido__read(&record->owner)));
-    *out = record;
+    *out = conn->cell;
     return LIDO_OK;
+}
+
+int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
+                    struct lido_error *err)
+{
+    int rc = find_lent(conn, out, err);
+
+    if (rc != LIDO_OK || is_mine(*out))
+        return rc;
+    rc = lido_fail(err, LIDO_WRONG_THREAD,
+                   "thread %llu checked this connection out, not this one; hand it over, or "
+                   "open the pool with check_same_thread=0",
+                   (unsigned long long)lido__thread_id(lido__read(&(*out)->owner)));
+    *out = NULL;
+    return rc;
 }
 
 /* The lease's slot if this thread may use it now, without a word about why not. */
@@ -126,14 +134,10 @@ int lido_conn_hand_over(const struct lido_conn *conn, struct lido_error *err)
 {
     struct lido_record *record;
     uint64_t generation;
+    int rc = find_lent(conn, &record, err);
 
-    if (conn == NULL)
-        return lido_fail(err, SQLITE_MISUSE, "no lease was given");
-    if (lido__is_forked())
-        return lido__fail_forked(err);
-    if (!is_lent(conn))
-        return fail_stale(conn, err);
-    record = conn->cell;
+    if (rc != LIDO_OK)
+        return rc;
     generation = begin_telling(record);
     lido__publish(&record->owner, lido__thread());
     lido__publish(&record->told, generation);
