@@ -3,8 +3,9 @@
  * Which drivers there are: the host's own, and after them the built-in.
  *
  * A registered table is copied into a full one, so that an older host's shorter table reads
- * as NULL where it ends.  The copy is never freed, because pools that were opened with it
- * may outlive its registration: a few hundred bytes for each lido_driver_register().
+ * as NULL where it ends; a newer host's longer one is taken if its rest is zero.  The copy
+ * is never freed, because pools that were opened with it may outlive its registration: a few
+ * hundred bytes for each lido_driver_register().
  *
  * Threads: any; `lock` guards the list.
  */
@@ -14,6 +15,9 @@
 
 #include <stddef.h>
 #include <stdio.h>
+
+/* What is longer is not a table but a mistake, and its bytes are not looked at. */
+#define LONGEST_TABLE 4096
 
 struct entry {
     struct lido_driver table;
@@ -34,13 +38,27 @@ static bool is_name(const char *name)
     return name != NULL && name[0] != '\0' && name[strspn(name, letters)] == '\0';
 }
 
+/* From `begin` on every member is a pointer, and a table may end behind each of them. */
+static bool is_size(const struct lido_driver *driver)
+{
+    const size_t least = offsetof(struct lido_driver, begin), known = sizeof *driver;
+    const unsigned char *bytes = (const unsigned char *)driver;
+
+    if (driver->size < least || driver->size > LONGEST_TABLE ||
+        (driver->size - least) % sizeof driver->begin != 0)
+        return false;
+    for (size_t i = known; i < driver->size; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
 static int check(const char *name, const struct lido_driver *driver, struct lido_error *err)
 {
     if (!is_name(name))
         return lido_fail(err, SQLITE_MISUSE, "a driver's name is made of letters, digits, "
                          "'_', '.' and '-'");
-    if (driver == NULL || driver->size < offsetof(struct lido_driver, begin) ||
-        driver->size > sizeof *driver)
+    if (driver == NULL || !is_size(driver))
         return lido_fail(err, SQLITE_MISUSE, "the driver %s has no table, or one whose size "
                          "is none", name);
     if (driver->connect == NULL || driver->close == NULL || driver->txn_state == NULL)
@@ -80,7 +98,8 @@ int lido_driver_register(const char *name, const struct lido_driver *driver, voi
         lido__free(entry);
         return lido_fail(err, SQLITE_NOMEM, "out of memory for the driver %s", name);
     }
-    memcpy(&entry->table, driver, driver->size);
+    memcpy(&entry->table, driver,
+           driver->size < sizeof entry->table ? driver->size : sizeof entry->table);
     entry->table.size = sizeof entry->table;
     if (entry->table.name == NULL)
         entry->table.name = entry->name;

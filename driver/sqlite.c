@@ -76,9 +76,9 @@ static int system_errno(sqlite3 *db, const char *path)
 static int fail_open(sqlite3 *db, int rc, const char *path, struct lido_error *err)
 {
     int why = (rc & 0xff) == SQLITE_NOMEM ? 0 : system_errno(db, path);
-    char reason[100] = "", text[80] = "";
+    char reason[100] = "", text[80];
 
-    if (why != 0 && strerror_r(why, text, sizeof text) != NULL)
+    if (why != 0)
         snprintf(reason, sizeof reason, " (%s)", strerror_r(why, text, sizeof text));
     lido_fail(err, rc, "cannot open %.120s: %s%s", path,
               db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), reason);
@@ -98,6 +98,10 @@ static int sqlite_connect(void *ctx, const struct lido_connect *how, lido_record
     rc = read_flags(how, &flags, err);
     if (rc != LIDO_OK)
         return rc;
+    /* No flag says "not a URI", and many builds of SQLite take them always. */
+    if (strncmp(how->database, "file:", 5) == 0)
+        return lido_fail(err, SQLITE_MISUSE, "%.120s is not an absolute path, and a name "
+                         "is never a URI", how->database);
     rc = sqlite3_open_v2(how->database, &db, flags, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_extended_result_codes(db, 1);
@@ -126,6 +130,33 @@ static int count_statements(sqlite3 *db, const char **sql)
     return count;
 }
 
+static unsigned reset_statements(sqlite3 *db)
+{
+    unsigned count = 0;
+
+    for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL;
+         at = sqlite3_next_stmt(db, at))
+        if (sqlite3_stmt_busy(at) && sqlite3_sql(at) != NULL) {
+            sqlite3_reset(at);
+            count++;
+        }
+    return count;
+}
+
+/*
+ * What is left open keeps the connection alive, but no lock: nobody could end its
+ * transaction any more.  The busy wait goes too, because its context ends with the pool.
+ */
+static void let_go(sqlite3 *db)
+{
+    sqlite3_busy_handler(db, NULL, NULL);
+    sqlite3_set_authorizer(db, NULL, NULL);
+    if (!sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    reset_statements(db);
+    sqlite3_close_v2(db);
+}
+
 static int sqlite_close(void *ctx, void *handle, int terminate, struct lido_error *err)
 {
     sqlite3 *db = handle;
@@ -143,7 +174,7 @@ static int sqlite_close(void *ctx, void *handle, int terminate, struct lido_erro
     else
         lido_fail(err, SQLITE_BUSY, "a backup was left unfinished and the connection lives "
                   "until it is finished");
-    sqlite3_close_v2(db);
+    let_go(db);
     return SQLITE_BUSY;
 }
 
@@ -172,19 +203,6 @@ static int sqlite_ping(void *ctx, void *handle, struct lido_error *err)
 static bool is_clean(sqlite3 *db)
 {
     return sqlite3_get_autocommit(db) && sqlite3_txn_state(db, NULL) == SQLITE_TXN_NONE;
-}
-
-static unsigned reset_statements(sqlite3 *db)
-{
-    unsigned count = 0;
-
-    for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL;
-         at = sqlite3_next_stmt(db, at))
-        if (sqlite3_stmt_busy(at) && sqlite3_sql(at) != NULL) {
-            sqlite3_reset(at);
-            count++;
-        }
-    return count;
 }
 
 static int end_transaction(sqlite3 *db, int how, struct lido_error *err)

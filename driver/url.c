@@ -163,7 +163,12 @@ static int take_param(struct lido__url *url, const char *at, size_t length,
         return rc;
     if (lido__url_get(url, key) != NULL)
         rc = lido_fail(err, LIDO_BAD_URL, "the key %.60s stands twice", key);
-    else if (equals == NULL || key_length + 1 == length)
+    else if (equals == NULL)
+        /* Not shown: it may be the rest of a password with a '&' in it. */
+        rc = lido_fail(err, LIDO_BAD_URL,
+                       "key %zu has no value; a '&' inside of a value is written %%26",
+                       url->n_params + 1);
+    else if (key_length + 1 == length)
         rc = lido_fail(err, LIDO_BAD_URL, "the key %.60s has no value", key);
     else
         rc = decode(equals + 1, length - key_length - 1, "a value", &value, err);

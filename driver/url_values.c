@@ -52,7 +52,7 @@ int lido__url_int(const struct lido__url *url, const char *key, int least, int *
     if (*at == '-')
         at++;
     if (!read_digits(&at, INT_MAX, &number) || *at != '\0')
-        return fail_value(key, value, "a whole number", err);
+        return fail_value(key, value, "a whole number up to 2147483647", err);
     if (value[0] == '-')
         number = -number;
     if (number < least)

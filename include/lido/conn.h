@@ -13,7 +13,9 @@
  * but names the lease by a generation, so copies of it are harmless: after the check-in each
  * of them answers LIDO_STALE, and never reaches whoever has the connection next.
  *
- * What a raw `sqlite3 *` kept after check-in does, lido cannot find out.
+ * What a raw `sqlite3 *` kept after check-in does, lido cannot find out.  So finish what you
+ * made with it before: a backup into a connection that the pool has closed meanwhile is used
+ * after it is freed.
  */
 
 #ifdef __cplusplus

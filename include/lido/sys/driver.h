@@ -105,8 +105,8 @@ struct lido_driver {
  * Ownership: borrows driver and ctx for ever: they must be static, or live as long as any
  *            pool that uses them.  Copies name.
  * Threads:   any.
- * Fails:     SQLITE_MISUSE (a name that is none, or no connect, close or txn_state),
- *            SQLITE_NOMEM.
+ * Fails:     SQLITE_MISUSE (a name that is none; no connect, close or txn_state; a size that
+ *            ends inside a member, or a longer table whose rest is not zero), SQLITE_NOMEM.
  */
 LIDO_API int lido_driver_register(const char *name, const struct lido_driver *driver, void *ctx,
                                   struct lido_error *err) LIDO_CHECKED;
