@@ -6,6 +6,7 @@
 #include <lido/status.h>
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,21 +85,47 @@ const char *lido_status_name(int code)
     return name != NULL ? name : "unknown";
 }
 
-/* Takes a character away that the end of the buffer cut in two. */
-static void trim_utf8(char *text, size_t length)
+/* How many bytes the character at `text` has; 0 if none begins there, or if it is cut.  A NUL
+   is no part of a character, so nothing is read behind one. */
+static size_t character_length(const unsigned char *text)
 {
-    size_t start = length;
-    unsigned char lead;
-    size_t want;
+    size_t length = text[0] < 0x80   ? 1
+                    : text[0] < 0xc2 ? 0
+                    : text[0] < 0xe0 ? 2
+                    : text[0] < 0xf0 ? 3
+                    : text[0] < 0xf5 ? 4
+                                     : 0;
 
-    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start == 0)
-        return;
-    lead = (unsigned char)text[start - 1];
-    want = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (length - (start - 1) < want)
-        text[start - 1] = '\0';
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+/* Makes one line of whole characters of it: a control character becomes a blank, and what is
+   no character, or was cut by a precision in the format, a question mark.  One that the end
+   of the buffer cut (is_full) goes without a trace. */
+static void tidy(char *text, bool is_full)
+{
+    unsigned char *from = (unsigned char *)text, *to = from;
+
+    while (*from != '\0') {
+        size_t length = character_length(from);
+
+        if (length == 0) {
+            while ((*++from & 0xc0) == 0x80)
+                continue;
+            if (*from != '\0' || !is_full)
+                *to++ = '?';
+            continue;
+        }
+        if (*from < 0x20 || *from == 0x7f)
+            *from = ' ';
+        memmove(to, from, length);
+        to += length;
+        from += length;
+    }
+    *to = '\0';
 }
 
 int lido_fail(struct lido_error *err, int code, const char *format, ...)
@@ -116,10 +143,6 @@ int lido_fail(struct lido_error *err, int code, const char *format, ...)
     va_start(arguments, format);
     length = vsnprintf(err->text, sizeof err->text, format, arguments);
     va_end(arguments);
-    if (length >= (int)sizeof err->text)
-        trim_utf8(err->text, sizeof err->text - 1);
-    for (char *at = err->text; *at != '\0'; at++)
-        if (*at == '\n' || *at == '\r')
-            *at = ' ';
+    tidy(err->text, length >= (int)sizeof err->text);
     return code;
 }

@@ -186,12 +186,14 @@ void lido__sleep(const struct lido_clock *clock, int64_t duration_ns)
 
 int64_t lido__deadline_ns(const struct lido_clock *clock, int64_t timeout_ms)
 {
-    int64_t now;
+    const int64_t last = LIDO_NO_DEADLINE - 1;
+    int64_t now, span;
 
     if (timeout_ms < 0)
         return LIDO_NO_DEADLINE;
-    now = lido__wait_ns(clock);
-    if (timeout_ms > (LIDO_NO_DEADLINE - 1 - now) / LIDO_NS_PER_MS)
-        return LIDO_NO_DEADLINE - 1;
-    return now + timeout_ms * LIDO_NS_PER_MS;
+    now = lido__wait_ns(clock); /* of a host's clock it may be negative */
+    if (timeout_ms > last / LIDO_NS_PER_MS)
+        return last;
+    span = timeout_ms * LIDO_NS_PER_MS;
+    return now > 0 && span > last - now ? last : now + span;
 }
