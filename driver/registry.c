@@ -134,7 +134,8 @@ static void list_names(char *text, size_t size)
 
     lido__mutex_lock(&lock);
     for (struct entry *at = registered; at != NULL && used < size; at = at->next)
-        used += (size_t)snprintf(text + used, size - used, ", %s", at->name);
+        if (strcmp(at->name, "sqlite") != 0)
+            used += (size_t)snprintf(text + used, size - used, ", %s", at->name);
     lido__mutex_unlock(&lock);
 }
 

@@ -16,10 +16,12 @@
 #include <lido/sys/driver.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The one key it has: `mode`, as in SQLite's own URIs. */
 static int read_flags(const struct lido_connect *how, int *flags, struct lido_error *err)
@@ -61,25 +63,49 @@ static int sqlite_check(void *ctx, const struct lido_connect *how, struct lido_e
     return read_flags(how, &flags, err);
 }
 
-/* What the system says beside SQLite.  `db` may be NULL. */
-static int system_errno(sqlite3 *db, const char *path)
+/*
+ * What the system says beside SQLite, and in *where what of the folder is to blame.  SQLite
+ * tries again for reading alone where it may not write, and so reports of a new file in a
+ * folder that it must not write to that the file does not exist.
+ */
+static int system_errno(sqlite3 *db, const char *path, int flags, const char **where)
 {
+    const char *slash = strrchr(path, '/');
+    char folder[4096]; /* PATH_MAX */
     struct stat status;
+    int why;
 
-    if (stat(path, &status) != 0)
-        return errno;
-    if (S_ISDIR(status.st_mode))
-        return EISDIR;
-    return db != NULL ? sqlite3_system_errno(db) : 0;
+    if (slash == NULL) /* :memory: */
+        return sqlite3_system_errno(db);
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? EISDIR : sqlite3_system_errno(db);
+    why = errno;
+    if (why != ENOENT || slash - path >= (int)sizeof folder - 1)
+        return why;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    if (stat(folder, &status) != 0) {
+        *where = ": its folder is missing";
+    } else if ((flags & SQLITE_OPEN_CREATE) != 0 &&
+               faccessat(AT_FDCWD, folder, W_OK, AT_EACCESS) != 0) {
+        why = errno;
+        *where = ": its folder cannot be written to";
+    }
+    return why;
 }
 
-static int fail_open(sqlite3 *db, int rc, const char *path, struct lido_error *err)
+static int fail_open(sqlite3 *db, int rc, const char *path, int flags,
+                     struct lido_error *err)
 {
-    int why = (rc & 0xff) == SQLITE_NOMEM ? 0 : system_errno(db, path);
-    char reason[100] = "", text[80];
+    char reason[120] = "", text[80];
+    const char *where = "";
+    int why = 0;
 
+    /* Without memory there is perhaps no db, and nothing of the file's to tell. */
+    if ((rc & 0xff) != SQLITE_NOMEM)
+        why = system_errno(db, path, flags, &where);
     if (why != 0)
-        snprintf(reason, sizeof reason, " (%s)", strerror_r(why, text, sizeof text));
+        snprintf(reason, sizeof reason, " (%s%s)", strerror_r(why, text, sizeof text),
+                 where);
     lido_fail(err, rc, "cannot open %.120s: %s%s", path,
               db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), reason);
     if (err != NULL)
@@ -108,7 +134,7 @@ static int sqlite_connect(void *ctx, const struct lido_connect *how, lido_record
     if (rc == SQLITE_OK)
         rc = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, (int *)NULL);
     if (rc != SQLITE_OK) {
-        rc = fail_open(db, rc, how->database, err);
+        rc = fail_open(db, rc, how->database, flags, err);
         sqlite3_close(db);
         return rc;
     }
@@ -151,6 +177,7 @@ static void let_go(sqlite3 *db)
 {
     sqlite3_busy_handler(db, NULL, NULL);
     sqlite3_set_authorizer(db, NULL, NULL);
+    sqlite3_progress_handler(db, 0, NULL, NULL);
     if (!sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     reset_statements(db);
@@ -205,15 +232,34 @@ static bool is_clean(sqlite3 *db)
     return sqlite3_get_autocommit(db) && sqlite3_txn_state(db, NULL) == SQLITE_TXN_NONE;
 }
 
+/*
+ * A progress handler may interrupt a COMMIT that is done already.  It may as well interrupt
+ * what a virtual table (FTS5) writes during COMMIT, and then all is rolled back.  Code, text
+ * and autocommit are the same for both, so nobody can tell.
+ */
+static int commit(sqlite3 *db, const char *doing, int *outcome, struct lido_error *err)
+{
+    bool was_open = !sqlite3_get_autocommit(db);
+    int rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+
+    if (rc != SQLITE_OK)
+        fail_db(db, rc, doing, err);
+    if (!sqlite3_get_autocommit(db))
+        *outcome = LIDO_OUTCOME_OPEN;
+    else if (was_open && (rc & 0xff) == SQLITE_INTERRUPT)
+        *outcome = LIDO_OUTCOME_UNKNOWN;
+    else
+        *outcome = rc == SQLITE_OK ? LIDO_OUTCOME_COMMITTED : LIDO_OUTCOME_ROLLED_BACK;
+    return rc;
+}
+
 static int end_transaction(sqlite3 *db, int how, struct lido_error *err)
 {
-    int rc = LIDO_OK;
+    int rc = LIDO_OK, outcome;
 
     if (how == LIDO_RESET_COMMIT) {
-        rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-        if (rc != SQLITE_OK)
-            fail_db(db, rc, "COMMIT at check-in", err);
-        if (sqlite3_get_autocommit(db))
+        rc = commit(db, "COMMIT at check-in", &outcome, err);
+        if (outcome != LIDO_OUTCOME_OPEN)
             return rc;
     }
     if (sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK && rc == LIDO_OK &&
@@ -256,13 +302,6 @@ static int sqlite_txn_state(void *ctx, void *handle)
     }
 }
 
-static int execute(sqlite3 *db, const char *sql, struct lido_error *err)
-{
-    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-
-    return rc == SQLITE_OK ? LIDO_OK : fail_db(db, rc, sql, err);
-}
-
 static int sqlite_begin(void *ctx, void *handle, int mode, struct lido_error *err)
 {
     static const char *const begin[] = {
@@ -270,30 +309,37 @@ static int sqlite_begin(void *ctx, void *handle, int mode, struct lido_error *er
         [LIDO_IMMEDIATE] = "BEGIN IMMEDIATE",
         [LIDO_EXCLUSIVE] = "BEGIN EXCLUSIVE",
     };
+    bool was_open = !sqlite3_get_autocommit(handle);
+    int rc;
 
     (void)ctx;
-    return execute(handle, begin[mode], err);
+    if (mode < LIDO_DEFERRED || mode > LIDO_EXCLUSIVE)
+        return lido_fail(err, SQLITE_MISUSE, "begin mode %d is none", mode);
+    rc = sqlite3_exec(handle, begin[mode], NULL, NULL, NULL);
+    /* One that a progress handler interrupted when it was done is a success: locks are held. */
+    if (rc == SQLITE_OK || (!was_open && !sqlite3_get_autocommit(handle)))
+        return LIDO_OK;
+    return fail_db(handle, rc, begin[mode], err);
 }
 
 static int sqlite_commit(void *ctx, void *handle, int *outcome, struct lido_error *err)
 {
-    int rc = execute(handle, "COMMIT", err);
-
     (void)ctx;
-    if (!sqlite3_get_autocommit(handle))
-        *outcome = LIDO_OUTCOME_OPEN;
-    else
-        *outcome = rc == LIDO_OK ? LIDO_OUTCOME_COMMITTED : LIDO_OUTCOME_ROLLED_BACK;
-    return rc;
+    return commit(handle, "COMMIT", outcome, err);
 }
 
 static int sqlite_rollback(void *ctx, void *handle, int *outcome, struct lido_error *err)
 {
-    int rc = LIDO_OK;
+    int rc = SQLITE_OK;
 
     (void)ctx;
     if (!sqlite3_get_autocommit(handle))
-        rc = execute(handle, "ROLLBACK", err);
+        rc = sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+    /* One that a progress handler interrupted when it was done is a success. */
+    if ((rc & 0xff) == SQLITE_INTERRUPT && sqlite3_get_autocommit(handle))
+        rc = SQLITE_OK;
+    if (rc != SQLITE_OK)
+        fail_db(handle, rc, "ROLLBACK", err);
     *outcome = sqlite3_get_autocommit(handle) ? LIDO_OUTCOME_ROLLED_BACK : LIDO_OUTCOME_OPEN;
     return rc;
 }

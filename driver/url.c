@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -117,6 +118,8 @@ static int take_path(struct lido__url *url, char *path, struct lido_error *err)
         int why = errno;
 
         lido__free(path);
+        if (why == ENOMEM)
+            return fail_memory(err);
         lido_fail(err, SQLITE_CANTOPEN, "the working directory cannot be told: %s",
                   why == ENOENT ? "it was removed" : "no access");
         if (err != NULL)
@@ -148,6 +151,15 @@ static int take_location(struct lido__url *url, const char *at, size_t length,
     return take_path(url, path, err);
 }
 
+static int decode_value(const char *key, const char *text, size_t length, char **out,
+                        struct lido_error *err)
+{
+    char what[80];
+
+    snprintf(what, sizeof what, "the value of %.60s", key);
+    return decode(text, length, what, out, err);
+}
+
 static int take_param(struct lido__url *url, const char *at, size_t length,
                       struct lido_error *err)
 {
@@ -171,7 +183,7 @@ static int take_param(struct lido__url *url, const char *at, size_t length,
     else if (key_length + 1 == length)
         rc = lido_fail(err, LIDO_BAD_URL, "the key %.60s has no value", key);
     else
-        rc = decode(equals + 1, length - key_length - 1, "a value", &value, err);
+        rc = decode_value(key, equals + 1, length - key_length - 1, &value, err);
     if (rc != LIDO_OK) {
         lido__free(key);
         return rc;

@@ -23,7 +23,7 @@ struct lido__url {
 };
 
 /* Ownership: on success *url is to be freed by lido__url_fini; on failure it is all zero.
-   LIDO_BAD_URL, SQLITE_NOMEM.  A password is never in the text. */
+   LIDO_BAD_URL, SQLITE_NOMEM, SQLITE_CANTOPEN (no working directory).  A password is never in the text. */
 int lido__url_parse(struct lido__url *url, const char *text, struct lido_error *err);
 void lido__url_fini(struct lido__url *url);
 

@@ -31,7 +31,8 @@ extern "C" {
 #define LIDO_TXN_UNKNOWN 4 /* the driver cannot tell */
 
 /* How a commit or a rollback ended. */
-#define LIDO_OUTCOME_UNKNOWN     0 /* nobody can tell: a remote driver lost its answer */
+#define LIDO_OUTCOME_UNKNOWN     0 /* nobody can tell: COMMIT was interrupted when it may have been
+                                      done, or a remote driver lost its answer */
 #define LIDO_OUTCOME_COMMITTED   1
 #define LIDO_OUTCOME_ROLLED_BACK 2 /* by the call, or by SQLite before it */
 #define LIDO_OUTCOME_OPEN        3 /* still open: COMMIT met SQLITE_BUSY; try again */

@@ -251,11 +251,11 @@ Test(url, with_a_broken_escape_says_where)
         snprintf(text, sizeof text, "sqlite:////a?%s=1", breaks[i]);
         refuse_saying(text, "a key");
         snprintf(text, sizeof text, "sqlite:////a?k=%s&l=1", breaks[i]);
-        refuse_saying(text, "a value");
+        refuse_saying(text, "the value of k");
     }
     refuse_saying("sqlite:////a%00b", "%00 in the path");
     refuse_saying("sqlite:////a?%00=1", "%00 in a key");
-    refuse_saying("sqlite:////a?k=1%00", "%00 in a value");
+    refuse_saying("sqlite:////a?k=1%00", "%00 in the value of k");
 }
 
 /* Keys. */
