@@ -28,7 +28,7 @@
 #endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned open_pools;
+static lido__word open_pools; /* written under the lock */
 static lido__word *page;
 
 /* Before any pool was open nothing can have been forked away from it. */
@@ -57,11 +57,13 @@ int lido__fail_forked(struct lido_error *err)
 void lido__thread_name_self(void)
 {
     static lido__word last;
-    uint64_t number = lido__add(&last, 1) + 1, id = number;
-
+    uint64_t number = lido__add(&last, 1) + 1;
 #if defined(__linux__)
-    id = (uint64_t)syscall(SYS_gettid);
+    uint64_t id = (uint64_t)syscall(SYS_gettid);
+#else
+    uint64_t id = number;
 #endif
+
     lido__thread_self = number << LIDO__THREAD_ID_BITS | lido__thread_id(id);
 }
 
@@ -114,16 +116,21 @@ int lido__process_enter(struct lido_error *err)
 
     if (rc != LIDO_OK)
         return rc;
-    if (lido__is_forked() && open_pools > 0) /* a child has one thread: no lock needed */
+    /* Without the lock, which another thread may have held when this process was forked.
+       Who sees that a pool was opened here also sees the mark that was set before. */
+    if (lido__observe(&open_pools) > 0 && lido__is_forked())
         return lido__fail_forked(err);
     pthread_mutex_lock(&lock);
     if (page == NULL)
         page = make_page();
     if (page == NULL)
         rc = lido_fail(err, SQLITE_NOMEM, "no page of memory to notice forks with");
-    else if (open_pools++ == 0) {
-        lido__write(page, MARK);
-        atomic_store(&lido__fork_mark, page);
+    if (rc == LIDO_OK) {
+        if (lido__read(&open_pools) == 0) {
+            lido__write(page, MARK);
+            atomic_store(&lido__fork_mark, page);
+        }
+        lido__publish(&open_pools, lido__read(&open_pools) + 1);
     }
     pthread_mutex_unlock(&lock);
     return rc;
@@ -132,6 +139,6 @@ int lido__process_enter(struct lido_error *err)
 void lido__process_leave(void)
 {
     pthread_mutex_lock(&lock);
-    open_pools--;
+    lido__publish(&open_pools, lido__read(&open_pools) - 1);
     pthread_mutex_unlock(&lock);
 }
