@@ -21,7 +21,7 @@ extern lido__word *_Atomic lido__fork_mark; /* never NULL */
 /* True in a child of a fork() that happened while a pool was open. */
 static inline bool lido__is_forked(void)
 {
-    return lido__read(atomic_load_explicit(&lido__fork_mark, memory_order_relaxed)) == 0;
+    return lido__read(atomic_load_explicit(&lido__fork_mark, memory_order_acquire)) == 0;
 }
 
 /* Says so in err and returns LIDO_FORKED. */

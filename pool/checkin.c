@@ -82,7 +82,8 @@ int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options 
                         LIDO__RETURNING))
         return lido_fail(err, LIDO_STALE, "the lease has ended");
     *conn = (struct lido_conn)LIDO_CONN_INIT;
-    lido__bump(&record->checkins);
+    /* A release: who sees this one counted also sees its checkout counted. */
+    lido__publish(&record->checkins, lido__read(&record->checkins) + 1);
     pool = record->pool;
     why.text[0] = '\0';
     rc = clean(pool, record, &found, &why);

@@ -59,9 +59,8 @@ static int ask_hooks(lido_pool *pool, struct lido_record *record,
 
 /* What a checkout does beyond the claim when it has to do anything. */
 static int prepare(lido_pool *pool, struct lido_record *record, const struct lido_conn *conn,
-                   int64_t timeout_ms, struct lido_error *err)
+                   int64_t deadline_ns, struct lido_error *err)
 {
-    int64_t deadline_ns = lido__deadline_ns(pool->config.clock, timeout_ms);
     bool is_new = record->handle == NULL;
     int rc = LIDO_OK;
 
@@ -104,9 +103,10 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                           const struct lido_checkout_options *options, const char *file,
                           int line, struct lido_error *err)
 {
+    int64_t timeout_ms, deadline_ns = 0;
     struct lido_record *record;
     uint64_t generation;
-    int64_t timeout_ms;
+    bool has_waited;
     int rc;
 
     if (out == NULL)
@@ -124,8 +124,10 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                      : pool->config.pool_timeout_ms;
 
     record = lido__slot_claim_quick(pool);
-    if (record == NULL) {
-        rc = lido__slot_claim(pool, &record, timeout_ms, err);
+    has_waited = record == NULL;
+    if (has_waited) {
+        deadline_ns = lido__deadline_ns(pool->config.clock, timeout_ms);
+        rc = lido__slot_claim(pool, &record, timeout_ms, deadline_ns, err);
         if (rc != LIDO_OK)
             return rc;
     }
@@ -134,7 +136,9 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
     if (needs_preparing(pool, record)) {
         struct lido_conn conn = { record, generation };
 
-        rc = prepare(pool, record, &conn, timeout_ms, err);
+        if (!has_waited)
+            deadline_ns = lido__deadline_ns(pool->config.clock, timeout_ms);
+        rc = prepare(pool, record, &conn, deadline_ns, err);
         if (rc != LIDO_OK)
             return rc;
     }

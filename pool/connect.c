@@ -3,9 +3,10 @@
  * The driver's side of a record: opening and closing its connection, with the hooks around.
  *
  * first_connect runs once per pool: who opens the first connection runs it, who opens
- * another meanwhile waits, because connect hooks may rely on what it did.  If it fails the
- * next one runs it again.  A connection that its own first_connect hook opens (a checkout
- * inside the hook) does not wait for itself.
+ * another meanwhile waits, because connect hooks may rely on what it did.  Who comes while it
+ * runs waits before claiming a slot (pool/slots.c); here waits who has one already.  If it
+ * fails the next one runs it again.  A connection that its own first_connect hook opens (a
+ * checkout inside the hook) does not wait for itself.
  *
  * A connection that a connect hook refused is closed here, with its close hooks: SQLAlchemy
  * leaves it to the garbage collector.
@@ -39,20 +40,24 @@ int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__ev
 static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
                        struct lido_error *err)
 {
-    uint64_t self = lido__thread();
     int rc = LIDO_OK;
 
     *is_mine = false;
     lido__mutex_lock(&pool->lock);
-    while (pool->first == LIDO__FIRST_RUNNING && pool->first_runner != self && rc == LIDO_OK)
+    while (rc == LIDO_OK && lido__first_is_others_locked(pool))
         if (!lido__bell_wait_locked(&pool->first_ran, &pool->lock, pool->config.clock,
                                     deadline_ns))
             rc = LIDO_POOL_TIMEOUT;
-    if (rc == LIDO_OK && pool->first == LIDO__FIRST_TO_COME) {
-        pool->first = LIDO__FIRST_RUNNING;
-        pool->first_runner = self;
-        *is_mine = true;
+    if (rc == LIDO_OK &&
+        (pool->first == LIDO__FIRST_TO_COME || pool->first == LIDO__FIRST_CLAIMED)) {
+        /* With no hook there is nothing that others would have to wait for. */
+        *is_mine = lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT);
+        pool->first = *is_mine ? LIDO__FIRST_RUNNING : LIDO__FIRST_DONE;
+        pool->first_runner = lido__thread();
+        if (!*is_mine)
+            lido__bell_ring_locked(&pool->first_ran);
     }
+    pool->counts.timeouts += rc != LIDO_OK;
     lido__mutex_unlock(&pool->lock);
     if (rc != LIDO_OK)
         lido_fail(err, rc, "the first_connect hook of another thread did not end in time");
@@ -73,6 +78,17 @@ static int run_first_connect(lido_pool *pool, struct lido_record *record,
     lido__bell_ring_locked(&pool->first_ran);
     lido__mutex_unlock(&pool->lock);
     return rc;
+}
+
+/* The connection of the one who was to run first_connect did not open. */
+static void unclaim_first(lido_pool *pool)
+{
+    lido__mutex_lock(&pool->lock);
+    if (pool->first == LIDO__FIRST_CLAIMED && pool->first_runner == lido__thread()) {
+        pool->first = LIDO__FIRST_TO_COME;
+        lido__bell_ring_locked(&pool->first_ran);
+    }
+    lido__mutex_unlock(&pool->lock);
 }
 
 static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_error *err)
@@ -115,6 +131,7 @@ int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t de
             lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, NULL);
     }
     if (rc != LIDO_OK) {
+        unclaim_first(pool);
         count(pool, &pool->counts.connect_failures);
         return rc;
     }

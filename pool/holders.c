@@ -2,9 +2,9 @@
 /*
  * Who holds what: a list of the leases that are out, the longest first.
  *
- * What a slot tells about its lease is read without a lock, between two looks at `told`
- * (pool/slot.h); one that changed meanwhile is read again a few times and then passed over,
- * for whoever changes it is not one who has held it long.
+ * What a slot tells about its lease is read without a lock, between two looks at `told` and
+ * `retold` (pool/slot.h); one that changed meanwhile is read again a few times and then
+ * passed over, for whoever changes it is not one who has held it long.
  *
  * Threads: any.
  */
@@ -18,6 +18,7 @@
 static bool read_once(struct lido_record *record, int64_t now_ns, struct lido_holder *out)
 {
     uint64_t words[LIDO__LABEL_WORDS] = { 0 };
+    uint64_t retold = lido__observe(&record->retold);
     uint64_t generation = lido__observe(&record->told);
 
     if (generation == 0 || !lido__lease_is_good(record, generation))
@@ -37,8 +38,10 @@ static bool read_once(struct lido_record *record, int64_t now_ns, struct lido_ho
     }
     memcpy(out->label, words, sizeof out->label);
     out->label[sizeof out->label - 1] = '\0';
+    if (out->age_ns < 0)
+        out->age_ns = 0; /* it was checked out after the clock was read */
     return lido__read(&record->told) == generation &&
-           lido__lease_is_good(record, generation);
+           lido__read(&record->retold) == retold && lido__lease_is_good(record, generation);
 }
 
 static bool read_holder(struct lido_record *record, int64_t now_ns, struct lido_holder *out)

@@ -115,6 +115,15 @@ static uint64_t begin_telling(struct lido_record *record)
     return lido__slot_generation(lido__read(&record->word));
 }
 
+/* The same lease tells something new: in the end `told` is what it was. */
+static uint64_t begin_retelling(struct lido_record *record)
+{
+    uint64_t generation = begin_telling(record);
+
+    lido__publish(&record->retold, lido__read(&record->retold) + 1);
+    return generation;
+}
+
 void lido__lease_tell(struct lido_record *record, const char *file, int line,
                       const char *label)
 {
@@ -138,7 +147,7 @@ int lido_conn_hand_over(const struct lido_conn *conn, struct lido_error *err)
 
     if (rc != LIDO_OK)
         return rc;
-    generation = begin_telling(record);
+    generation = begin_retelling(record);
     lido__publish(&record->owner, lido__thread());
     lido__publish(&record->told, generation);
     return LIDO_OK;
@@ -153,7 +162,7 @@ int lido_conn_set_label(const struct lido_conn *conn, const char *label,
 
     if (rc != LIDO_OK)
         return rc;
-    generation = begin_telling(record);
+    generation = begin_retelling(record);
     write_label(record, label);
     lido__publish(&record->told, generation);
     return LIDO_OK;

@@ -74,6 +74,7 @@ enum lido__close_reason {
 
 enum lido__first {
     LIDO__FIRST_TO_COME, /* first_connect has not run, or has failed */
+    LIDO__FIRST_CLAIMED, /* whoever claimed the first slot is about to run it */
     LIDO__FIRST_RUNNING,
     LIDO__FIRST_DONE,
 };
@@ -98,7 +99,7 @@ struct lido_pool {
     struct lido__bell emptied;           /* rung when a closed pool has no slot left */
     struct lido__bell first_ran;         /* rung when first_connect has run */
     enum lido__first first;
-    uint64_t first_runner; /* the thread that runs first_connect */
+    uint64_t first_runner; /* the thread that runs first_connect, or is about to */
     bool is_freed;         /* the last slot takes the pool with it */
     struct lido_pool_stats counts; /* what is counted here, not in the slots */
     void *slab_link;
@@ -126,8 +127,9 @@ static inline bool lido__logs(const lido_pool *pool, int level)
  * released one must be RETURNING.
  */
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
+/* `deadline_ns` is when `timeout_ms` will be over. */
 int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
-                     struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+                     int64_t deadline_ns, struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 /* Ends the lease: to a waiter, or back into the pool, or (vacate) back to capacity.  False
    if `keep` idle connections are there already: nothing has changed, close it and vacate.
    The pool may be gone afterwards. */
@@ -144,6 +146,14 @@ int lido__slots_sweep(lido_pool *pool, struct lido_error *err)
 /* pool/chunks.c: more slots, and all of them back.  False if memory is out. */
 bool lido__slots_grow(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 void lido__slots_give_back(lido_pool *pool);
+
+/* True while first_connect is another thread's. */
+static inline bool lido__first_is_others_locked(const lido_pool *pool)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    return (pool->first == LIDO__FIRST_CLAIMED || pool->first == LIDO__FIRST_RUNNING) &&
+           pool->first_runner != lido__thread();
+}
 
 /* pool/connect.c: the driver's side of a record that the caller holds. */
 int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,

@@ -59,10 +59,11 @@ struct lido_record {
     /*
      * Who has it: written by the holder, read by anybody between two looks at `told`.  Each
      * is written by a publish and read by an observe: who sees a word of the next lease
-     * then also sees that `told` has changed.
+     * then also sees that `told` has changed, or `retold` if it is the same lease.
      */
     lido__word told;  /* the generation that the words below speak of; 0: being written */
     lido__word owner; /* lido__thread() */
+    lido__word retold; /* counts what one lease told anew, which leaves `told` the same */
     alignas(64) lido__word since_ns;
     lido__word file;
     lido__word line;

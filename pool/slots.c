@@ -157,8 +157,8 @@ static struct lido_record *claim_locked(lido_pool *pool, bool *is_full)
     struct lido_record *record;
 
     *is_full = true;
-    if (pool->waiters.oldest != NULL)
-        return NULL; /* they were first */
+    if (next_waiter_locked(pool) != NULL)
+        return NULL; /* they were first; one whose time is up stands in nobody's way */
     record = claim_idle(pool, LIDO__LENT);
     if (record == NULL)
         record = claim_vacant_locked(pool);
@@ -196,11 +196,11 @@ static void count_wait_locked(lido_pool *pool, uint64_t waited_ns)
 
 /* Stands in line.  Comes with the lock held and leaves without it. */
 static int wait_in_line(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
-                        struct lido_error *err)
+                        int64_t deadline_ns, struct lido_error *err)
     LIDO_TSA(release_capability(pool->lock))
 {
     const struct lido_clock *clock = pool->config.clock;
-    struct lido__waiter self = { .deadline_ns = lido__deadline_ns(clock, timeout_ms),
+    struct lido__waiter self = { .deadline_ns = deadline_ns,
                                  .since_ns = lido__wait_ns(clock) };
     struct lido__waiter *woken = NULL, **end = &woken;
     bool is_late, is_served;
@@ -234,14 +234,38 @@ static int wait_in_line(lido_pool *pool, struct lido_record **out, int64_t timeo
     return self.record != NULL ? LIDO_OK : fail_closed(err);
 }
 
-int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
-                     struct lido_error *err)
+/* Who claims the slot of the first connection is the one to run first_connect, so that all
+   others know before they claim one. */
+static void claim_first_locked(lido_pool *pool, const struct lido_record *record)
+    LIDO_TSA(requires_capability(pool->lock))
 {
-    bool is_full;
+    if (pool->first != LIDO__FIRST_TO_COME || record->handle != NULL ||
+        !lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT))
+        return;
+    pool->first = LIDO__FIRST_CLAIMED;
+    pool->first_runner = lido__thread();
+}
+
+/* Waits while another thread runs first_connect, until the deadline or the closing.  Not with
+   a slot in hand: the hook may itself need the last one. */
+static void wait_for_first_locked(lido_pool *pool, bool *is_in_time, int64_t deadline_ns)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    while (*is_in_time && lido__first_is_others_locked(pool) &&
+           (lido__read(&pool->gate) & LIDO__GATE_CLOSED) == 0)
+        *is_in_time = lido__bell_wait_locked(&pool->first_ran, &pool->lock,
+                                             pool->config.clock, deadline_ns);
+}
+
+int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
+                     int64_t deadline_ns, struct lido_error *err)
+{
+    bool is_full, is_in_time = true;
 
     lido__mutex_lock(&pool->lock);
     for (;;) {
         *out = NULL;
+        wait_for_first_locked(pool, &is_in_time, deadline_ns);
         if ((lido__read(&pool->gate) & LIDO__GATE_CLOSED) != 0) {
             unlock(pool);
             return fail_closed(err);
@@ -255,9 +279,11 @@ int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_
         lido__mutex_lock(&pool->lock);
     }
     if (*out == NULL && timeout_ms != 0)
-        return wait_in_line(pool, out, timeout_ms, err);
+        return wait_in_line(pool, out, timeout_ms, deadline_ns, err);
     if (*out == NULL)
         pool->counts.timeouts++;
+    else
+        claim_first_locked(pool, *out);
     unlock(pool);
     if (*out == NULL)
         return fail_timeout(pool, 0, err);
@@ -371,6 +397,7 @@ void lido__slots_dismiss(lido_pool *pool)
         lido__add(&pool->gate, LIDO__GATE_CLOSED);
     while (pool->waiters.oldest != NULL)
         give_locked(pool, pool->waiters.oldest, NULL, &end);
+    lido__bell_ring_locked(&pool->first_ran);
     unlock(pool);
     wake(woken);
 }

@@ -10,11 +10,15 @@
 #include <stdatomic.h>
 
 static _Atomic int64_t now_ns = INT64_C(1000000000);
+static _Atomic int reads;
 
 static int64_t read_now(void *ctx)
 {
+    int64_t now = atomic_load(&now_ns);
+
     (void)ctx;
-    return atomic_load(&now_ns);
+    atomic_fetch_add(&reads, 1); /* after the look: who sees it counted may move the clock */
+    return now;
 }
 
 static const struct lido_clock the_clock = {
@@ -31,6 +35,11 @@ const struct lido_clock *fake_clock(void)
 int64_t fake_clock_now_ns(void)
 {
     return atomic_load(&now_ns);
+}
+
+int fake_clock_reads(void)
+{
+    return atomic_load(&reads);
 }
 
 void fake_clock_advance_ms(int64_t ms)

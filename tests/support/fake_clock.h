@@ -14,4 +14,7 @@ const struct lido_clock *fake_clock(void);
 int64_t fake_clock_now_ns(void);
 void fake_clock_advance_ms(int64_t ms);
 
+/* How often it was read: a thread that is to wait reads it first. */
+int fake_clock_reads(void);
+
 #endif

@@ -324,6 +324,65 @@ Test(pool_queue, a_connection_that_is_being_opened_counts_against_the_limit, .ti
     end_pool(pool);
 }
 
+/* A first_connect hook that stands until it is let go. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    int has_come, may_go;
+};
+
+static int stand(void *ctx, const struct lido_event *event, struct lido_error *hook_err)
+{
+    struct gate *gate = ctx;
+
+    (void)event, (void)hook_err;
+    pthread_mutex_lock(&gate->lock);
+    gate->has_come = 1;
+    pthread_cond_broadcast(&gate->moved);
+    while (!gate->may_go)
+        pthread_cond_wait(&gate->moved, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+    return LIDO_OK;
+}
+
+Test(pool_queue, waiting_for_first_connect_and_then_in_line_has_one_deadline, .timeout = 20)
+{
+    static const struct lido_events events = { .size = sizeof events,
+                                               .first_connect = stand };
+    struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
+    lido_pool *pool = open_pool(1, 0);
+    struct client first = { .pool = pool, .timeout_ms = -1 }, second = { .pool = pool };
+    int reads;
+
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, &gate, NULL, &err), 0);
+    cr_assert_eq(pthread_create(&first.thread, NULL, check_out, &first), 0);
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.has_come)
+        pthread_cond_wait(&gate.moved, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+
+    reads = fake_clock_reads();
+    second.timeout_ms = 100;
+    cr_assert_eq(pthread_create(&second.thread, NULL, check_out, &second), 0);
+    while (fake_clock_reads() == reads)
+        sched_yield();
+    fake_clock_advance_ms(60);
+    pthread_mutex_lock(&gate.lock);
+    gate.may_go = 1;
+    pthread_cond_broadcast(&gate.moved);
+    pthread_mutex_unlock(&gate.lock);
+    join(&first);
+    while (stats_of(pool).waiting != 1)
+        sched_yield();
+    fake_clock_advance_ms(39);
+    cr_assert_eq(stats_of(pool).waiting, 1);
+    fake_clock_advance_ms(1);
+    join(&second);
+    cr_assert_eq(second.rc, LIDO_POOL_TIMEOUT);
+    give(&first.conn);
+    end_pool(pool);
+}
+
 Test(pool_queue, an_unclean_connection_is_closed_and_its_slot_serves_a_waiter, .timeout = 20)
 {
     lido_pool *pool = open_pool(1, 0);
