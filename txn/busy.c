@@ -28,7 +28,7 @@ int lido__busy_wait(void *record_, int count)
     if (now_ns >= record->busy_deadline_ns)
         return 0;
     step_ns = count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;
-    if (step_ns > record->busy_deadline_ns - now_ns)
+    if (now_ns > record->busy_deadline_ns - step_ns) /* a host's clock may be below zero */
         step_ns = record->busy_deadline_ns - now_ns;
     lido__sleep(clock, step_ns);
     return 1;

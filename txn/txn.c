@@ -42,6 +42,16 @@ static int fail_no_transactions(const struct lido_record *record, struct lido_er
                      record->pool->config.driver.table->name);
 }
 
+/* Undoes what a hook began before one failed.  No rollback hook is asked: it could refuse. */
+static void undo_begin(const struct lido_record *record, const struct lido_conn *conn)
+{
+    const struct lido__driver *driver = &record->pool->config.driver;
+    int outcome;
+
+    if (driver->table->rollback != NULL && is_open(record, conn))
+        driver->table->rollback(driver->ctx, record->handle, &outcome, NULL);
+}
+
 /* The begin hooks, guarded against a begin inside them. */
 static int ask_begin_hooks(struct lido_record *record, const struct lido_conn *conn,
                            int *mode, struct lido_error *err)
@@ -51,7 +61,8 @@ static int ask_begin_hooks(struct lido_record *record, const struct lido_conn *c
     record->is_beginning = true;
     rc = lido__record_fire(record->pool, record, LIDO__BEGIN, conn, mode, err);
     if (!lido__lease_is_good(record, conn->generation))
-        return lido_fail(err, LIDO_STALE, "a begin hook ended the lease");
+        return rc != LIDO_OK ? rc
+                             : lido_fail(err, LIDO_STALE, "a begin hook ended the lease");
     record->is_beginning = false;
     if (rc == LIDO_OK && *mode == LIDO_BEGIN_DEFAULT)
         *mode = record->pool->config.begin_mode;
@@ -59,7 +70,7 @@ static int ask_begin_hooks(struct lido_record *record, const struct lido_conn *c
         rc = lido_fail(err, SQLITE_MISUSE, "a begin hook set the mode to %d, which is none",
                        *mode);
     if (rc != LIDO_OK)
-        lido_txn_rollback(conn, NULL); /* what a hook began before one failed */
+        undo_begin(record, conn);
     return rc;
 }
 
@@ -91,18 +102,37 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     return rc;
 }
 
-/* A commit that finds no transaction. */
-static int fail_none_open(struct lido_record *record, int *outcome, struct lido_error *err)
+/* A commit that finds no transaction.  `was_there`: it did find one, before the hooks. */
+static int fail_none_open(struct lido_record *record, bool was_there, int *outcome,
+                          struct lido_error *err)
 {
-    bool was_there = record->has_begun;
-
+    was_there = was_there || record->has_begun;
     record->has_begun = false;
-    *outcome = LIDO_OUTCOME_ROLLED_BACK;
+    /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell. */
+    *outcome = was_there ? LIDO_OUTCOME_UNKNOWN : LIDO_OUTCOME_ROLLED_BACK;
     if (was_there)
-        return lido_fail(err, LIDO_TXN_OVER, "the transaction was ended before its commit, "
-                         "by SQLite itself or by SQL text; what it wrote since BEGIN is "
-                         "committed only if that text was COMMIT");
+        return lido_fail(err, LIDO_TXN_OVER, "the transaction was ended before its commit: "
+                         "rolled back by SQLite itself, or ended by SQL text");
     return lido_fail(err, LIDO_NO_TXN, "no transaction is open");
+}
+
+/* The commit hooks, and what they left of the transaction.  A hook that finds something
+   wrong may roll back by itself and then say so. */
+static int ask_commit_hooks(struct lido_record *record, const struct lido_conn *conn,
+                            int *outcome, struct lido_error *err)
+{
+    int over, rc = lido__record_fire(record->pool, record, LIDO__COMMIT, conn, NULL, err);
+
+    if (!lido__lease_is_good(record, conn->generation)) {
+        *outcome = LIDO_OUTCOME_UNKNOWN;
+        return rc != LIDO_OK ? rc
+                             : lido_fail(err, LIDO_STALE, "a commit hook ended the lease");
+    }
+    *outcome = LIDO_OUTCOME_OPEN;
+    if (is_open(record, conn))
+        return rc;
+    over = fail_none_open(record, true, outcome, rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : over;
 }
 
 int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_error *err)
@@ -121,13 +151,10 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     if (driver->table->commit == NULL)
         return fail_no_transactions(record, err);
     if (!is_open(record, conn))
-        return fail_none_open(record, outcome, err);
-    *outcome = LIDO_OUTCOME_OPEN;
-    rc = lido__record_fire(record->pool, record, LIDO__COMMIT, conn, NULL, err);
+        return fail_none_open(record, false, outcome, err);
+    rc = ask_commit_hooks(record, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
-    if (!lido__lease_is_good(record, conn->generation))
-        return lido_fail(err, LIDO_STALE, "a commit hook ended the lease");
     rc = driver->table->commit(driver->ctx, record->handle, outcome, err);
     if (*outcome != LIDO_OUTCOME_OPEN)
         record->has_begun = false;

@@ -34,7 +34,7 @@ extern "C" {
 #define LIDO_OUTCOME_UNKNOWN     0 /* nobody can tell: COMMIT was interrupted when it may have been
                                       done, or a remote driver lost its answer */
 #define LIDO_OUTCOME_COMMITTED   1
-#define LIDO_OUTCOME_ROLLED_BACK 2 /* by the call, or by SQLite before it */
+#define LIDO_OUTCOME_ROLLED_BACK 2 /* by the call, or by SQLite in it */
 #define LIDO_OUTCOME_OPEN        3 /* still open: COMMIT met SQLITE_BUSY; try again */
 
 /*
@@ -55,7 +55,8 @@ LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
  * COMMIT that met SQLITE_BUSY is still open and may be tried again.
  *
  * Threads:   the one that checked conn out.
- * Fails:     SQLITE_BUSY, LIDO_NO_TXN, LIDO_TXN_OVER (SQLite had rolled it back by itself),
+ * Fails:     SQLITE_BUSY, LIDO_NO_TXN, LIDO_TXN_OVER (SQLite rolled it back by itself, or SQL
+ *            text ended it, by COMMIT perhaps: the outcome is unknown),
  *            LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or a hook returned.
  */
 LIDO_API int lido_txn_commit(const struct lido_conn *conn, int *outcome,

@@ -138,8 +138,9 @@ Test(txn, a_running_select_is_no_transaction_to_begin_in)
     sqlite3_stmt *stmt;
 
     cr_assert_eq(run(&conn, "INSERT INTO t VALUES (1), (2)"), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(lido_conn_sqlite(&conn), "SELECT x FROM t", -1, &stmt, NULL),
-                 SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(lido_conn_sqlite(&conn), "SELECT x FROM t", -1, &stmt, NULL),
+        SQLITE_OK);
     cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
     cr_assert_eq(lido_txn_state(&conn), LIDO_TXN_READ);
     cr_assert_eq(lido_txn_commit(&conn, NULL, &err), LIDO_NO_TXN);
@@ -151,11 +152,11 @@ Test(txn, a_running_select_is_no_transaction_to_begin_in)
 
 /* What the begin hooks below do, and what they saw. */
 struct player {
-    int set_mode;       /* 0: leave it */
-    const char *sql;    /* run it */
-    int answer;         /* and return this */
-    int begin_inside;   /* call lido_txn_begin, keep what it said */
-    int check_in;       /* end the lease */
+    int set_mode;     /* 0: leave it */
+    const char *sql;  /* run it */
+    int answer;       /* and return this */
+    int begin_inside; /* call lido_txn_begin, keep what it said */
+    int check_in;     /* end the lease */
     int inside_rc, calls, saw_mode;
 };
 
@@ -205,6 +206,7 @@ Test(txn, a_begin_hook_may_change_the_mode)
     cr_assert_eq(lido_txn_state(&conn), LIDO_TXN_WRITE);
     cr_assert_eq(lido_txn_rollback(&conn, &err), LIDO_OK);
     player.set_mode = 17;
+    player.sql = "BEGIN IMMEDIATE";
     cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), SQLITE_MISUSE);
     cr_assert_eq(lido_txn_state(&conn), LIDO_TXN_NONE);
     give(&conn);
@@ -268,8 +270,9 @@ Test(txn, a_hook_that_ends_the_lease_is_survived)
 
         if (i > 0)
             cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
-        cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), &hook, sets[i], &player, NULL, &err),
-                     LIDO_OK);
+        cr_assert_eq(
+            lido_hooks_add(lido_pool_hooks(pool), &hook, sets[i], &player, NULL, &err),
+            LIDO_OK);
         if (i == 0)
             rc = lido_txn_begin(&conn, LIDO_DEFERRED, &err);
         else if (i == 1)
@@ -326,9 +329,10 @@ Test(txn, what_sqlite_rolled_back_by_itself_is_no_commit)
 
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
     cr_assert_eq(run(&conn, "INSERT INTO t VALUES (1)"), SQLITE_OK);
-    cr_assert_eq(run(&conn, "INSERT OR ROLLBACK INTO t VALUES (1)") & 0xff, SQLITE_CONSTRAINT);
+    cr_assert_eq(run(&conn, "INSERT OR ROLLBACK INTO t VALUES (1)") & 0xff,
+                 SQLITE_CONSTRAINT);
     cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), LIDO_TXN_OVER);
-    cr_assert_eq(outcome, LIDO_OUTCOME_ROLLED_BACK);
+    cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
     cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), LIDO_NO_TXN, "it is said once");
     cr_assert_eq(ask(&conn, "SELECT count(*) FROM t"), 0);
     give(&conn);
@@ -341,9 +345,9 @@ Test(txn, a_commit_that_meets_busy_stays_open_and_can_be_tried_again)
     int outcome;
 
     cr_assert_eq(run(&conn, "INSERT INTO t VALUES (1)"), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(lido_conn_sqlite(&reader), "SELECT x FROM t", -1, &stmt,
-                                    NULL),
-                 SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(lido_conn_sqlite(&reader), "SELECT x FROM t", -1, &stmt, NULL),
+        SQLITE_OK);
     cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
     cr_assert_eq(run(&conn, "INSERT INTO t VALUES (2)"), SQLITE_OK);
@@ -368,8 +372,9 @@ Test(txn, checkin_rolls_back_what_was_left_open_and_runs_no_rollback_hook)
     listen_to(&on_rollback, &player);
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
     cr_assert_eq(run(&conn, "INSERT INTO t VALUES (1), (2)"), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(lido_conn_sqlite(&conn), "SELECT x FROM t", -1, &stmt, NULL),
-                 SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(lido_conn_sqlite(&conn), "SELECT x FROM t", -1, &stmt, NULL),
+        SQLITE_OK);
     cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
     give(&conn);
     cr_assert_eq(player.calls, 0);
@@ -389,11 +394,12 @@ Test(txn, a_failed_commit_of_sql_text_does_not_come_back_as_clean)
     sqlite3_stmt *stmt;
 
     cr_assert_eq(run(&conn, "INSERT INTO t VALUES (1)"), SQLITE_OK);
-    cr_assert_eq(sqlite3_prepare_v2(lido_conn_sqlite(&reader), "SELECT x FROM t", -1, &stmt,
-                                    NULL),
-                 SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(lido_conn_sqlite(&reader), "SELECT x FROM t", -1, &stmt, NULL),
+        SQLITE_OK);
     cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
-    cr_assert_eq(run(&conn, "BEGIN IMMEDIATE; INSERT INTO t VALUES (2); COMMIT"), SQLITE_BUSY);
+    cr_assert_eq(run(&conn, "BEGIN IMMEDIATE; INSERT INTO t VALUES (2); COMMIT"),
+                 SQLITE_BUSY);
     give(&conn); /* with the transaction that the failed COMMIT left */
     conn = take();
     cr_assert_eq(lido_txn_state(&conn), LIDO_TXN_NONE);
@@ -401,6 +407,153 @@ Test(txn, a_failed_commit_of_sql_text_does_not_come_back_as_clean)
     sqlite3_finalize(stmt);
     give(&conn);
     give(&reader);
+}
+
+Test(txn, a_lock_that_is_taken_is_told_with_its_statement)
+{
+    struct lido_conn conn = take(), other = take();
+
+    cr_assert_eq(lido_txn_begin(&other, LIDO_IMMEDIATE, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), SQLITE_BUSY);
+    cr_assert_eq(err.code, SQLITE_BUSY);
+    cr_assert_str_eq(err.text, "BEGIN IMMEDIATE: database is locked");
+    cr_assert_eq(lido_txn_commit(&conn, NULL, &err), LIDO_NO_TXN, "none was begun");
+    give(&conn);
+    give(&other);
+}
+
+Test(txn, a_busy_handler_of_the_user_s_is_gone_after_the_checkin)
+{
+    struct lido_conn conn = take(), other = take();
+    sqlite3 *db = lido_conn_sqlite(&conn);
+
+    cr_assert_eq(sqlite3_busy_timeout(db, 1000 * 1000), SQLITE_OK);
+    give(&conn);
+    conn = take();
+    cr_assert_eq(lido_conn_sqlite(&conn), db);
+    cr_assert_eq(lido_txn_begin(&other, LIDO_IMMEDIATE, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), SQLITE_BUSY, "timeout=0");
+    give(&conn);
+    give(&other);
+}
+
+Test(txn, a_rollback_hook_does_not_keep_open_what_a_begin_hook_began_in_vain)
+{
+    struct player beginner = { .sql = "BEGIN IMMEDIATE" }, failing = { .answer = 4711 };
+    struct player keeper = { .answer = SQLITE_AUTH };
+    struct lido_conn conn = take();
+
+    listen_to(&on_begin, &beginner);
+    listen_to(&on_begin, &failing);
+    listen_to(&on_rollback, &keeper);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), 4711);
+    cr_assert_eq(lido_txn_state(&conn), LIDO_TXN_NONE);
+    cr_assert_str_eq(err.text, "the hook's own words");
+    give(&conn);
+}
+
+Test(txn, a_hook_that_rolls_back_leaves_nothing_to_commit_and_nothing_to_roll_back)
+{
+    struct player player = { .sql = "ROLLBACK" };
+    struct lido_conn conn = take();
+    int outcome;
+
+    listen_to(&on_commit, &player);
+    listen_to(&on_rollback, &player);
+    cr_assert_eq(run(&conn, "BEGIN"), SQLITE_OK);
+    cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), LIDO_TXN_OVER, "%s", err.text);
+    cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), LIDO_TXN_OVER, "%s", err.text);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_rollback(&conn, &err), LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_txn_commit(&conn, NULL, &err), LIDO_NO_TXN, "it is said once");
+
+    player.answer = SQLITE_CONSTRAINT;
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), SQLITE_CONSTRAINT);
+    cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
+    cr_assert_str_eq(err.text, "the hook's own words");
+    give(&conn);
+}
+
+/* The hooks' arrays, and the pool itself, go while the event still runs. */
+Test(txn, a_hook_that_ends_the_last_lease_of_a_freed_pool_is_survived)
+{
+    const struct lido_events *const sets[] = { &on_begin, &on_commit, &on_rollback };
+
+    for (int i = 0; i < 6; i++) {
+        struct player player = { .check_in = 1, .answer = i % 2 ? 4711 : LIDO_OK };
+        struct lido_conn conn = take();
+        int outcome = LIDO_OUTCOME_UNKNOWN, rc;
+
+        if (i >= 2)
+            cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
+        listen_to(sets[i / 2], &player);
+        lido_pool_free(pool);
+        rc = i < 2   ? lido_txn_begin(&conn, LIDO_DEFERRED, &err)
+             : i < 4 ? lido_txn_commit(&conn, &outcome, &err)
+                     : lido_txn_rollback(&conn, &err);
+        cr_assert_eq(rc, i % 2 ? 4711 : LIDO_STALE);
+        cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN, "but it is not open");
+        open_url("timeout=0");
+    }
+}
+
+/* What a thread that did not check the lease out is told. */
+struct stranger {
+    struct lido_conn conn;
+    int begin, commit, outcome, rollback, state;
+};
+
+static void *meddle(void *arg)
+{
+    struct stranger *stranger = arg;
+
+    stranger->begin = lido_txn_begin(&stranger->conn, LIDO_DEFERRED, NULL);
+    stranger->outcome = LIDO_OUTCOME_COMMITTED;
+    stranger->commit = lido_txn_commit(&stranger->conn, &stranger->outcome, NULL);
+    stranger->rollback = lido_txn_rollback(&stranger->conn, NULL);
+    stranger->state = lido_txn_state(&stranger->conn);
+    return NULL;
+}
+
+Test(txn, another_thread_neither_ends_nor_sees_a_transaction)
+{
+    struct stranger stranger = { .conn = take() };
+    pthread_t thread;
+
+    cr_assert_eq(lido_txn_begin(&stranger.conn, LIDO_IMMEDIATE, &err), LIDO_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, meddle, &stranger), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(stranger.begin, LIDO_WRONG_THREAD);
+    cr_assert_eq(stranger.commit, LIDO_WRONG_THREAD);
+    cr_assert_eq(stranger.outcome, LIDO_OUTCOME_UNKNOWN);
+    cr_assert_eq(stranger.rollback, LIDO_WRONG_THREAD);
+    cr_assert_eq(stranger.state, LIDO_TXN_UNKNOWN);
+    cr_assert_eq(lido_txn_state(&stranger.conn), LIDO_TXN_WRITE);
+    give(&stranger.conn);
+}
+
+Test(txn, a_driver_of_the_host_s_gets_the_mode_and_says_how_it_ended)
+{
+    struct lido_conn conn;
+    int outcome;
+
+    lido_pool_free(pool);
+    fake_driver_install();
+    cr_assert_eq(lido_pool_open(&pool, "fake:///x?begin=exclusive", NULL, &err), LIDO_OK);
+    conn = take();
+    fake_driver_calls();
+    for (int mode = LIDO_BEGIN_DEFAULT; mode <= LIDO_IMMEDIATE; mode++) {
+        cr_assert_eq(lido_txn_begin(&conn, mode, &err), LIDO_OK);
+        cr_assert_eq(lido_txn_begin(&conn, mode, &err), LIDO_IN_TXN);
+        cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), LIDO_OK);
+        cr_assert_eq(outcome, LIDO_OUTCOME_COMMITTED);
+    }
+    cr_assert_str_eq(fake_driver_calls(), "begin-exclusive 1, commit 1, begin-deferred 1, "
+                                          "commit 1, begin-immediate 1, commit 1");
+    give(&conn);
 }
 
 /* A thread that waits as SQLite's busy handler would. */
