@@ -237,19 +237,14 @@ static int check_call(const lido_pool *const *out, const char *url,
     return LIDO_OK;
 }
 
-int lido_pool_open_version(lido_pool **out, const char *url,
-                           const struct lido_pool_options *options, int header_version,
-                           struct lido_error *err)
+/* What is left of opening when the call itself is sound. */
+static int open_url(lido_pool **out, const char *url,
+                    const struct lido_pool_options *options, struct lido_error *err)
 {
     struct lido_pool_options merged = LIDO_POOL_OPTIONS_INIT;
     struct lido__pool_config config = { .kind = NULL };
     int rc;
 
-    if (out != NULL)
-        *out = NULL;
-    rc = check_call((const lido_pool *const *)out, url, options, header_version, err);
-    if (rc != LIDO_OK)
-        return rc;
     if (options != NULL)
         merged = *options;
     rc = lido__url_parse(&config.url, url, err);
@@ -278,5 +273,26 @@ int lido_pool_open_version(lido_pool **out, const char *url,
         lido_pool_free(*out);
         *out = NULL;
     }
+    return rc;
+}
+
+int lido_pool_open_version(lido_pool **out, const char *url,
+                           const struct lido_pool_options *options, int header_version,
+                           struct lido_error *err)
+{
+    int rc;
+
+    if (out != NULL)
+        *out = NULL;
+    rc = check_call((const lido_pool *const *)out, url, options, header_version, err);
+    if (rc != LIDO_OK)
+        return rc;
+    /* Before the first allocation: SQLite's allocator has a lock, which another thread may
+       have held when this process was forked.  The pool enters once more for itself. */
+    rc = lido__process_enter(err);
+    if (rc != LIDO_OK)
+        return rc;
+    rc = open_url(out, url, options, err);
+    lido__process_leave();
     return rc;
 }
