@@ -3,6 +3,7 @@
  * Codes and their text.  The table below is the only place where the names of the codes
  * stand; tests hold it to <lido/status.h>.
  */
+#include "base/text.h"
 #include <lido/status.h>
 
 #include <stdarg.h>
@@ -102,10 +103,7 @@ static size_t character_length(const unsigned char *text)
     return length;
 }
 
-/* Makes one line of whole characters of it: a control character becomes a blank, and what is
-   no character, or was cut by a precision in the format, a question mark.  One that the end
-   of the buffer cut (is_full) goes without a trace. */
-static void tidy(char *text, bool is_full)
+void lido__text_tidy(char *text, bool is_full)
 {
     unsigned char *from = (unsigned char *)text, *to = from;
 
@@ -143,6 +141,6 @@ int lido_fail(struct lido_error *err, int code, const char *format, ...)
     va_start(arguments, format);
     length = vsnprintf(err->text, sizeof err->text, format, arguments);
     va_end(arguments);
-    tidy(err->text, length >= (int)sizeof err->text);
+    lido__text_tidy(err->text, length >= (int)sizeof err->text);
     return code;
 }

@@ -14,6 +14,7 @@
 #include "hooks/listeners.h"
 
 #include "base/alloc.h"
+#include "base/process.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -258,7 +259,8 @@ int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido_events *
     /* Read first: it is called whatever else is wrong. */
     if (options != NULL && options->size >= END(struct lido_hook_options, destroy))
         how.destroy = options->destroy;
-    rc = check(&set, &how, hooks, events, options, err);
+    rc = lido__is_forked() ? lido__fail_forked(err)
+                           : check(&set, &how, hooks, events, options, err);
     if (rc != LIDO_OK)
         goto fail;
     listener = listener_new(&set, ctx, &how);
@@ -289,6 +291,8 @@ int lido_hooks_remove(lido_hooks *hooks, lido_hook hook, struct lido_error *err)
 
     if (hooks == NULL)
         return lido_fail(err, SQLITE_MISUSE, "there is no target to remove a hook from");
+    if (lido__is_forked())
+        return lido__fail_forked(err);
     lido__mutex_lock(&hooks->lock);
     index = find_locked(hooks, hook);
     if (index < lido__listeners_count(hooks->listeners)) {
@@ -309,7 +313,7 @@ int lido_hooks_contains(lido_hooks *hooks, lido_hook hook)
 {
     bool is_there;
 
-    if (hooks == NULL)
+    if (hooks == NULL || lido__is_forked())
         return 0;
     lido__mutex_lock(&hooks->lock);
     is_there = find_locked(hooks, hook) < lido__listeners_count(hooks->listeners);

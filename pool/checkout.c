@@ -41,7 +41,9 @@ static int ask_hooks(lido_pool *pool, struct lido_record *record,
     for (int i = 0; i < CHECKOUT_TRIES; i++) {
         rc = lido__record_fire(pool, record, LIDO__CHECKOUT, conn, NULL, err);
         if (!lido__lease_is_good(record, conn->generation))
-            return lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
+            return rc != LIDO_OK && rc != LIDO_DISCONNECT
+                       ? rc
+                       : lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
         if (rc == LIDO_OK)
             return LIDO_OK;
         lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, NULL);

@@ -108,7 +108,8 @@ LIDO_API lido_hooks *lido_hooks_kind(const char *kind);
  * Ownership: borrows events until removed; owns ctx if options->destroy is set, also on
  *            failure.  *out (NULL allowed) names the registration, 0 on failure.
  * Threads:   any.
- * Fails:     SQLITE_MISUSE (no target, no events, a size that is none), SQLITE_NOMEM.
+ * Fails:     SQLITE_MISUSE (no target, no events, a size that is none), SQLITE_NOMEM,
+ *            LIDO_FORKED.
  */
 LIDO_API int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido_events *events,
                             void *ctx, const struct lido_hook_options *options,
@@ -119,7 +120,8 @@ LIDO_API int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido
  * until they end; `destroy` comes after the last of them.
  *
  * Threads:   any.
- * Fails:     SQLITE_MISUSE (no target), LIDO_NOT_FOUND (not registered at this target).
+ * Fails:     SQLITE_MISUSE (no target), LIDO_NOT_FOUND (not registered at this target),
+ *            LIDO_FORKED.
  */
 LIDO_API int lido_hooks_remove(lido_hooks *hooks, lido_hook hook, struct lido_error *err);
 

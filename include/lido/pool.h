@@ -68,7 +68,8 @@ struct lido_pool_options {
  * Threads:   any.
  * Fails:     LIDO_BAD_URL, LIDO_BAD_OPTION, LIDO_NOT_FOUND (no such driver),
  *            LIDO_VERSION_MISMATCH, LIDO_SQLITE_UNFIT, LIDO_FORKED, SQLITE_NOMEM; with
- *            `open_now` all that lido_pool_checkout() may answer, and SQLITE_NOTADB.
+ *            `open_now` all that lido_pool_checkout() may answer, and SQLITE_NOTADB or
+ *            SQLITE_CORRUPT.
  */
 LIDO_API int lido_pool_open_version(lido_pool **out, const char *url,
                                     const struct lido_pool_options *options,

@@ -7,6 +7,8 @@
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,7 +91,8 @@ static int run_with_failure(const char *url, int nth)
     cr_assert_eq(fake_driver_open_count(), 0, "%s, call %d", url, nth);
     if (seen != LIDO_OK) {
         cr_assert(fake_driver_has_failed());
-        cr_assert_eq(seen, CODE, "%s, call %d answered %s", url, nth, lido_status_name(seen));
+        cr_assert_eq(seen, CODE, "%s, call %d answered %s", url, nth,
+                     lido_status_name(seen));
     }
     return fake_driver_has_failed();
 }
@@ -116,6 +119,92 @@ Test(fault_calls, every_call_of_a_null_pool_may_fail)
 Test(fault_calls, every_call_may_fail_when_the_pool_is_tried_at_once)
 {
     sweep("fake:///any?pool=queue&pool_size=2&max_overflow=1&open_now=1");
+}
+
+Test(fault_calls, every_call_may_fail_when_a_null_pool_is_tried_at_once)
+{
+    sweep("fake:///any?pool=null&open_now=1");
+}
+
+/* A thread that waits for the only connection, works with it and gives it back. */
+struct waiter {
+    pthread_t thread;
+    lido_pool *pool;
+    int checkout, checkin;
+};
+
+static void *wait_for_one(void *arg)
+{
+    struct lido_checkout_options options = LIDO_CHECKOUT_OPTIONS_INIT;
+    struct waiter *waiter = arg;
+    struct lido_conn conn;
+
+    options.timeout_ms = LIDO_TIMEOUT_FOREVER;
+    waiter->checkout = lido_pool_checkout(waiter->pool, &conn, &options, NULL);
+    if (conn.cell != NULL)
+        waiter->checkin = lido_conn_checkin(&conn, NULL, NULL);
+    return NULL;
+}
+
+static void wait_for_waiters(lido_pool *pool, int64_t count)
+{
+    struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
+
+    do {
+        sched_yield();
+        cr_assert_eq(lido_pool_stats(pool, &stats, &err), LIDO_OK);
+    } while (stats.waiting < count);
+}
+
+/* One after the other: the holder gives back, then each waiter has its turn.  Whatever fails
+   meanwhile, nobody is forgotten. */
+static int hand_on_with_failure(const char *url, int nth)
+{
+    struct waiter waiters[3];
+    struct lido_conn held;
+    lido_pool *pool;
+
+    fake_driver_install();
+    cr_assert_eq(lido_pool_open(&pool, url, NULL, &err), LIDO_OK);
+    cr_assert_eq(lido_pool_checkout(pool, &held, NULL, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&held, LIDO_IMMEDIATE, &err), LIDO_OK);
+    for (int i = 0; i < 3; i++) {
+        waiters[i] = (struct waiter){ .pool = pool };
+        cr_assert_eq(pthread_create(&waiters[i].thread, NULL, wait_for_one, &waiters[i]),
+                     0);
+        wait_for_waiters(pool, i + 1);
+    }
+    fake_driver_find_unclean(nth % 2 == 0 ? 2 : 0);
+    fake_driver_fail((nth + 1) / 2, CODE);
+    cr_assert_eq(lido_conn_checkin(&held, NULL, &err), LIDO_OK, "%s", err.text);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(pthread_join(waiters[i].thread, NULL), 0);
+        cr_assert(waiters[i].checkout == LIDO_OK || waiters[i].checkout == CODE, "%s",
+                  lido_status_name(waiters[i].checkout));
+        cr_assert_eq(waiters[i].checkin, LIDO_OK);
+    }
+    expect_sound(pool, url, nth);
+    cr_assert_eq(lido_pool_close(pool, 0, &err), LIDO_OK, "%s", err.text);
+    expect_sound(pool, url, nth);
+    lido_pool_free(pool);
+    cr_assert_eq(fake_driver_open_count(), 0);
+    return fake_driver_has_failed();
+}
+
+/* Every call twice: once where connections come back clean, once where none does. */
+Test(fault_calls, whatever_call_fails_no_waiter_is_forgotten, .timeout = 30)
+{
+    int nth = 1, clean_failed, unclean_failed;
+
+    do {
+        clean_failed = hand_on_with_failure("fake:///any?pool=queue&pool_size=1&"
+                                            "max_overflow=0",
+                                            nth++);
+        unclean_failed = hand_on_with_failure("fake:///any?pool=queue&pool_size=1&"
+                                              "max_overflow=0",
+                                              nth++);
+    } while (clean_failed || unclean_failed);
+    cr_assert_gt(nth, 12, "it saw %d calls only", nth);
 }
 
 /* Every hook fails once instead. */
@@ -164,9 +253,9 @@ Test(fault_calls, every_hook_may_fail)
             hook_failed = 0;
             hook_countdown = 0;
             cr_assert_eq(lido_pool_open(&pool, urls[i], NULL, &err), LIDO_OK);
-            cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &all_hooks, NULL, NULL,
-                                        &err),
-                         LIDO_OK);
+            cr_assert_eq(
+                lido_hooks_add(lido_pool_hooks(pool), NULL, &all_hooks, NULL, NULL, &err),
+                LIDO_OK);
             hook_countdown = nth;
             note(&seen, lido_pool_checkout(pool, &a, NULL, &err));
             note(&seen, lido_pool_checkout(pool, &b, NULL, &err));
@@ -178,7 +267,7 @@ Test(fault_calls, every_hook_may_fail)
             note(&seen, lido_pool_close(pool, 0, &err));
             lido_pool_free(pool);
             cr_assert_eq(fake_driver_open_count(), 0, "%s, hook %d", urls[i], nth);
-            cr_assert_eq(seen, hook_failed ? CODE : LIDO_OK, "%s, hook %d: %s", urls[i], nth,
-                         lido_status_name(seen));
+            cr_assert_eq(seen, hook_failed ? CODE : LIDO_OK, "%s, hook %d: %s", urls[i],
+                         nth, lido_status_name(seen));
         }
 }

@@ -12,6 +12,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/lido-fault-XXXXXX";
@@ -35,8 +36,8 @@ static void set_up(void)
 {
     failing_malloc_install();
     cr_assert_not_null(mkdtemp(folder));
-    snprintf(url, sizeof url, "sqlite:///%s/a.db?pool=queue&pool_size=2&max_overflow=0&mode=rwc",
-             folder);
+    snprintf(url, sizeof url,
+             "sqlite:///%s/a.db?pool=queue&pool_size=2&max_overflow=0&mode=rwc", folder);
 }
 
 static void tear_down(void)
@@ -65,7 +66,8 @@ static int show(void *ctx, const struct lido_holder *holder)
 
 static void use(lido_pool *pool, int *seen)
 {
-    static const struct lido_events events = { .size = sizeof events, .connect = no_hook,
+    static const struct lido_events events = { .size = sizeof events,
+                                               .connect = no_hook,
                                                .begin = no_hook };
     struct lido_conn a, b;
     int outcome, shown = 0, rc;
@@ -152,4 +154,34 @@ Test(fault_memory, every_slab_may_fail)
         cr_assert_eq(rc, slab_failed ? SQLITE_NOMEM : LIDO_OK, "slab %d", nth);
     } while (slab_failed);
     cr_assert_eq(nth, 3, "a pool and its first slots");
+}
+
+/* Eight slots come at a time: the ninth lease at once wants another slab. */
+Test(fault_memory, a_pool_that_cannot_grow_goes_on_with_what_it_has)
+{
+    struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
+    struct lido_conn held[9];
+    lido_pool *pool;
+
+    url[strcspn(url, "?")] = '\0';
+    cr_assert_eq(lido_pool_open(&pool, url, NULL, &err), LIDO_OK, "%s", err.text);
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(lido_pool_checkout(pool, &held[i], NULL, &err), LIDO_OK, "%s",
+                     err.text);
+    slab_countdown = 1;
+    cr_assert_eq(lido_pool_checkout(pool, &held[8], NULL, &err), SQLITE_NOMEM);
+    cr_assert_null(held[8].cell);
+    cr_assert_not_null(strstr(err.text, "memory"), "%s", err.text);
+    cr_assert(slab_failed);
+
+    /* One that comes back can be had again, and with memory there are more. */
+    cr_assert_eq(lido_conn_checkin(&held[0], NULL, &err), LIDO_OK);
+    cr_assert_eq(lido_pool_checkout(pool, &held[0], NULL, &err), LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_pool_checkout(pool, &held[8], NULL, &err), LIDO_OK, "%s", err.text);
+    for (int i = 0; i < 9; i++)
+        cr_assert_eq(lido_conn_checkin(&held[i], NULL, &err), LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_pool_stats(pool, &stats, &err), LIDO_OK);
+    cr_assert_eq(stats.live, 0);
+    cr_assert_eq(lido_pool_close(pool, 0, &err), LIDO_OK, "%s", err.text);
+    lido_pool_free(pool);
 }
