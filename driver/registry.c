@@ -9,9 +9,9 @@
  *
  * Threads: any; `lock` guards the list.
  */
-#include "driver/driver.h"
 #include "base/alloc.h"
 #include "base/sync.h"
+#include "driver/driver.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -56,11 +56,14 @@ static bool is_size(const struct lido_driver *driver)
 static int check(const char *name, const struct lido_driver *driver, struct lido_error *err)
 {
     if (!is_name(name))
-        return lido_fail(err, SQLITE_MISUSE, "a driver's name is made of letters, digits, "
+        return lido_fail(err, SQLITE_MISUSE,
+                         "a driver's name is made of letters, digits, "
                          "'_', '.' and '-'");
     if (driver == NULL || !is_size(driver))
-        return lido_fail(err, SQLITE_MISUSE, "the driver %s has no table, or one whose size "
-                         "is none", name);
+        return lido_fail(err, SQLITE_MISUSE,
+                         "the driver %s has no table, or one whose size "
+                         "is none",
+                         name);
     if (driver->connect == NULL || driver->close == NULL || driver->txn_state == NULL)
         return lido_fail(err, SQLITE_MISUSE,
                          "the driver %s lacks connect, close or txn_state", name);

@@ -126,8 +126,10 @@ static int sqlite_connect(void *ctx, const struct lido_connect *how, lido_record
         return rc;
     /* No flag says "not a URI", and many builds of SQLite take them always. */
     if (strncmp(how->database, "file:", 5) == 0)
-        return lido_fail(err, SQLITE_MISUSE, "%.120s is not an absolute path, and a name "
-                         "is never a URI", how->database);
+        return lido_fail(err, SQLITE_MISUSE,
+                         "%.120s is not an absolute path, and a name "
+                         "is never a URI",
+                         how->database);
     rc = sqlite3_open_v2(how->database, &db, flags, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_extended_result_codes(db, 1);
@@ -195,11 +197,14 @@ static int sqlite_close(void *ctx, void *handle, int terminate, struct lido_erro
         return LIDO_OK;
     count = count_statements(db, &sql);
     if (count > 0)
-        lido_fail(err, SQLITE_BUSY, "%d %s left open and the connection lives until %s "
-                  "finalized: %.100s", count, count == 1 ? "statement was" : "statements were",
+        lido_fail(err, SQLITE_BUSY,
+                  "%d %s left open and the connection lives until %s "
+                  "finalized: %.100s",
+                  count, count == 1 ? "statement was" : "statements were",
                   count == 1 ? "it is" : "they are", sql != NULL ? sql : "(a blob handle)");
     else
-        lido_fail(err, SQLITE_BUSY, "a backup was left unfinished and the connection lives "
+        lido_fail(err, SQLITE_BUSY,
+                  "a backup was left unfinished and the connection lives "
                   "until it is finished");
     let_go(db);
     return SQLITE_BUSY;
@@ -285,7 +290,8 @@ static int sqlite_reset(void *ctx, void *handle, int how, struct lido_reset *out
         rc = end_transaction(db, how, err);
     }
     if (rc == LIDO_OK && !is_clean(db))
-        rc = lido_fail(err, SQLITE_BUSY, "an open blob handle or a backup still holds a "
+        rc = lido_fail(err, SQLITE_BUSY,
+                       "an open blob handle or a backup still holds a "
                        "transaction");
     return rc;
 }
@@ -340,7 +346,8 @@ static int sqlite_rollback(void *ctx, void *handle, int *outcome, struct lido_er
         rc = SQLITE_OK;
     if (rc != SQLITE_OK)
         fail_db(handle, rc, "ROLLBACK", err);
-    *outcome = sqlite3_get_autocommit(handle) ? LIDO_OUTCOME_ROLLED_BACK : LIDO_OUTCOME_OPEN;
+    *outcome =
+        sqlite3_get_autocommit(handle) ? LIDO_OUTCOME_ROLLED_BACK : LIDO_OUTCOME_OPEN;
     return rc;
 }
 

@@ -22,9 +22,10 @@
 
 static int fail_form(struct lido_error *err)
 {
-    return lido_fail(err, LIDO_BAD_URL,
-                     "not a URL of SQLite; valid are sqlite://, sqlite:///relative.db, "
-                     "sqlite:////absolute.db and sqlite:///:memory:, with ?key=value behind");
+    return lido_fail(
+        err, LIDO_BAD_URL,
+        "not a URL of SQLite; valid are sqlite://, sqlite:///relative.db, "
+        "sqlite:////absolute.db and sqlite:///:memory:, with ?key=value behind");
 }
 
 static int fail_memory(struct lido_error *err)

@@ -15,15 +15,16 @@
 #include <stdbool.h>
 
 struct lido__url {
-    char *driver;        /* "sqlite", or the NAME */
-    char *base;          /* the URL as given, up to the '?' */
-    char *database;      /* an absolute path, or ":memory:" */
+    char *driver;              /* "sqlite", or the NAME */
+    char *base;                /* the URL as given, up to the '?' */
+    char *database;            /* an absolute path, or ":memory:" */
     struct lido_param *params; /* in the order given; no key twice */
     size_t n_params;
 };
 
 /* Ownership: on success *url is to be freed by lido__url_fini; on failure it is all zero.
-   LIDO_BAD_URL, SQLITE_NOMEM, SQLITE_CANTOPEN (no working directory).  A password is never in the text. */
+   LIDO_BAD_URL, SQLITE_NOMEM, SQLITE_CANTOPEN (no working directory).  A password is never in
+   the text. */
 int lido__url_parse(struct lido__url *url, const char *text, struct lido_error *err);
 void lido__url_fini(struct lido__url *url);
 

@@ -17,8 +17,8 @@
 
 /* The keys of lido itself; all others are the driver's. */
 static const char *const known_keys[] = {
-    "begin",        "check_same_thread", "max_overflow", "open_now", "order",
-    "pool",         "pool_size",         "pool_timeout", "timeout",
+    "begin", "check_same_thread", "max_overflow", "open_now", "order",
+    "pool",  "pool_size",         "pool_timeout", "timeout",
 };
 
 static bool is_known(const char *key)
@@ -93,7 +93,8 @@ static int take_url(struct lido_pool_options *options, const struct lido__url *u
     return LIDO_OK;
 }
 
-static int check_range(const char *name, int64_t value, int64_t least, struct lido_error *err)
+static int check_range(const char *name, int64_t value, int64_t least,
+                       struct lido_error *err)
 {
     if (value >= least)
         return LIDO_OK;
@@ -135,16 +136,18 @@ static int choose_kind(const struct lido_pool_options *options, const struct lid
     char names[80];
 
     if (name == NULL && is_memory)
-        return lido_fail(err, LIDO_BAD_URL, "a memory database belongs to one connection, "
+        return lido_fail(err, LIDO_BAD_URL,
+                         "a memory database belongs to one connection, "
                          "and no pool kind so far shares one: name a file");
     *kind = lido__kind_find(name != NULL ? name : "null");
     if (*kind == NULL) {
         lido__kind_names(names, sizeof names);
-        return lido_fail(err, LIDO_BAD_OPTION, "pool=%.40s is not known; there are: %s", name,
-                         names);
+        return lido_fail(err, LIDO_BAD_OPTION, "pool=%.40s is not known; there are: %s",
+                         name, names);
     }
     if (is_memory && strcmp((*kind)->name, "queue") == 0)
-        return lido_fail(err, LIDO_BAD_URL, "a queue on :memory: would give every connection "
+        return lido_fail(err, LIDO_BAD_URL,
+                         "a queue on :memory: would give every connection "
                          "an empty database of its own: name a file");
     if (strcmp((*kind)->name, "queue") == 0 && options->pool_size == 0 &&
         options->max_overflow == 0)

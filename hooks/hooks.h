@@ -55,7 +55,7 @@ static inline bool lido__hooks_want(const lido_hooks *hooks, enum lido__event ev
  * unchanged.  No lock is held meanwhile.  err->code is set to the code on failure, also if
  * the callback left err alone; its text is then what lido_status_name() says.
  */
-int lido__hooks_fire(lido_hooks *hooks, enum lido__event event, const struct lido_event *what,
-                     struct lido_error *err);
+int lido__hooks_fire(lido_hooks *hooks, enum lido__event event,
+                     const struct lido_event *what, struct lido_error *err);
 
 #endif

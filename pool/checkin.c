@@ -46,7 +46,8 @@ static int finish(lido_pool *pool, struct lido_record *record, int unclean,
     int rc = LIDO_OK, hook_rc;
 
     if (unclean != LIDO_OK) {
-        lido__log(pool, LIDO_LOG_WARN, "a connection came back that could not be cleaned: %s",
+        lido__log(pool, LIDO_LOG_WARN,
+                  "a connection came back that could not be cleaned: %s",
                   why->text[0] != '\0' ? why->text : lido_status_name(unclean));
         rc = lido__record_disconnect(pool, record, LIDO__CLOSE_UNCLEAN, err);
     }

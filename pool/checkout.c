@@ -60,8 +60,9 @@ static int ask_hooks(lido_pool *pool, struct lido_record *record,
 }
 
 /* What a checkout does beyond the claim when it has to do anything. */
-static int prepare(lido_pool *pool, struct lido_record *record, const struct lido_conn *conn,
-                   int64_t deadline_ns, struct lido_error *err)
+static int prepare(lido_pool *pool, struct lido_record *record,
+                   const struct lido_conn *conn, int64_t deadline_ns,
+                   struct lido_error *err)
 {
     bool is_new = record->handle == NULL;
     int rc = LIDO_OK;
@@ -88,13 +89,16 @@ static bool needs_preparing(const lido_pool *pool, const struct lido_record *rec
            lido__logs(pool, LIDO_LOG_DEBUG);
 }
 
-static int check_options(const struct lido_checkout_options *options, struct lido_error *err)
+static int check_options(const struct lido_checkout_options *options,
+                         struct lido_error *err)
 {
     if (options == NULL)
         return LIDO_OK;
     if (options->size != sizeof *options)
-        return lido_fail(err, SQLITE_MISUSE, "checkout options of %zu bytes, not %zu: start "
-                         "from LIDO_CHECKOUT_OPTIONS_INIT", options->size, sizeof *options);
+        return lido_fail(err, SQLITE_MISUSE,
+                         "checkout options of %zu bytes, not %zu: start "
+                         "from LIDO_CHECKOUT_OPTIONS_INIT",
+                         options->size, sizeof *options);
     if (options->timeout_ms < -1 && options->timeout_ms != LIDO_TIMEOUT_POOL)
         return lido_fail(err, LIDO_BAD_OPTION, "timeout_ms is %lld, the least is -1",
                          (long long)options->timeout_ms);

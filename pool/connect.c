@@ -19,8 +19,7 @@
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
                       const struct lido_conn *conn, int *begin_mode, struct lido_error *err)
 {
-    bool is_sqlite =
-        (pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
+    bool is_sqlite = (pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
     struct lido_event what = {
         .size = sizeof what,
         .pool = pool,

@@ -69,7 +69,8 @@ int lido_pool_holders(lido_pool *pool,
     int rc = LIDO_OK;
 
     if (pool == NULL || visit == NULL)
-        return lido_fail(err, SQLITE_MISUSE, "no pool, or no function to show its holders to");
+        return lido_fail(err, SQLITE_MISUSE,
+                         "no pool, or no function to show its holders to");
     if (lido__is_forked())
         return lido__fail_forked(err);
     for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
@@ -99,10 +100,10 @@ static const char *base_name(const char *file)
 static size_t describe_one(const struct lido_holder *holder, const char *lead, char *text,
                            size_t size)
 {
-    int used = snprintf(text, size, "%s thread %llu%s%s for %lld ms", lead,
-                        (unsigned long long)holder->thread,
-                        holder->label[0] != '\0' ? " " : "", holder->label,
-                        (long long)(holder->age_ns / LIDO_NS_PER_MS));
+    int used =
+        snprintf(text, size, "%s thread %llu%s%s for %lld ms", lead,
+                 (unsigned long long)holder->thread, holder->label[0] != '\0' ? " " : "",
+                 holder->label, (long long)(holder->age_ns / LIDO_NS_PER_MS));
 
     if (used >= 0 && (size_t)used < size && holder->file != NULL)
         used += snprintf(text + used, size - (size_t)used, " at %.40s:%d",

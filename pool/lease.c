@@ -12,8 +12,9 @@
 static int fail_stale(const struct lido_conn *conn, struct lido_error *err)
 {
     return lido_fail(err, LIDO_STALE,
-                     conn->cell == NULL ? "the lease is empty: not checked out, or checked in"
-                                        : "the lease has ended");
+                     conn->cell == NULL
+                         ? "the lease is empty: not checked out, or checked in"
+                         : "the lease has ended");
 }
 
 static bool is_lent(const struct lido_conn *conn)
@@ -51,10 +52,11 @@ int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
 
     if (rc != LIDO_OK || is_mine(*out))
         return rc;
-    rc = lido_fail(err, LIDO_WRONG_THREAD,
-                   "thread %llu checked this connection out, not this one; hand it over, or "
-                   "open the pool with check_same_thread=0",
-                   (unsigned long long)lido__thread_id(lido__read(&(*out)->owner)));
+    rc =
+        lido_fail(err, LIDO_WRONG_THREAD,
+                  "thread %llu checked this connection out, not this one; hand it over, or "
+                  "open the pool with check_same_thread=0",
+                  (unsigned long long)lido__thread_id(lido__read(&(*out)->owner)));
     *out = NULL;
     return rc;
 }

@@ -22,16 +22,17 @@
 struct lido__pool_config {
     const struct lido__kind *kind;
     struct lido__driver driver;
-    struct lido__url url;       /* stolen by lido__pool_new, also when it fails */
-    struct lido_param *params;  /* the driver's keys, into url; an array of its own, stolen */
+    struct lido__url url; /* stolen by lido__pool_new, also when it fails */
+    struct lido_param
+        *params; /* the driver's keys, into url; an array of its own, stolen */
     size_t n_params;
     int64_t pool_size;
-    int64_t max_overflow;       /* LIDO__UNBOUND: no bound */
+    int64_t max_overflow; /* LIDO__UNBOUND: no bound */
     int64_t pool_timeout_ms;
     int64_t timeout_ms;
     bool check_same_thread;
     int begin_mode;
-    lido_busy_wait busy_wait;   /* called with the record; txn/busy.c */
+    lido_busy_wait busy_wait; /* called with the record; txn/busy.c */
     lido_log_fn log;
     void *log_ctx;
     int log_level;
@@ -99,8 +100,8 @@ struct lido_pool {
     struct lido__bell emptied;           /* rung when a closed pool has no slot left */
     struct lido__bell first_ran;         /* rung when first_connect has run */
     enum lido__first first;
-    uint64_t first_runner; /* the thread that runs first_connect, or is about to */
-    bool is_freed;         /* the last slot takes the pool with it */
+    uint64_t first_runner;         /* the thread that runs first_connect, or is about to */
+    bool is_freed;                 /* the last slot takes the pool with it */
     struct lido_pool_stats counts; /* what is counted here, not in the slots */
     void *slab_link;
 };
@@ -129,7 +130,8 @@ static inline bool lido__logs(const lido_pool *pool, int level)
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
 /* `deadline_ns` is when `timeout_ms` will be over. */
 int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
-                     int64_t deadline_ns, struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+                     int64_t deadline_ns, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* Ends the lease: to a waiter, or back into the pool, or (vacate) back to capacity.  False
    if `keep` idle connections are there already: nothing has changed, close it and vacate.
    The pool may be gone afterwards. */
@@ -173,7 +175,8 @@ void lido__lease_tell(struct lido_record *record, const char *file, int line,
 int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
                     struct lido_error *err);
 /* True as long as the lease has not ended: to look again after the host's code ran. */
-static inline bool lido__lease_is_good(const struct lido_record *record, uint64_t generation)
+static inline bool lido__lease_is_good(const struct lido_record *record,
+                                       uint64_t generation)
 {
     return lido__observe(&record->word) == lido__slot_word(generation, LIDO__LENT);
 }

@@ -51,18 +51,18 @@ struct lido_record {
     lido_pool *pool;
 
     /* The holder's. */
-    void *handle;              /* the driver's; NULL while not connected */
-    int64_t busy_deadline_ns;  /* when the wait for SQLite's lock ends; txn/busy.c */
-    bool is_beginning;         /* begin hooks run: a begin inside is a recursion */
-    bool has_begun;            /* lido_txn_begin succeeded and nothing ended it since */
+    void *handle;             /* the driver's; NULL while not connected */
+    int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
+    bool is_beginning;        /* begin hooks run: a begin inside is a recursion */
+    bool has_begun;           /* lido_txn_begin succeeded and nothing ended it since */
 
     /*
      * Who has it: written by the holder, read by anybody between two looks at `told`.  Each
      * is written by a publish and read by an observe: who sees a word of the next lease
      * then also sees that `told` has changed, or `retold` if it is the same lease.
      */
-    lido__word told;  /* the generation that the words below speak of; 0: being written */
-    lido__word owner; /* lido__thread() */
+    lido__word told;   /* the generation that the words below speak of; 0: being written */
+    lido__word owner;  /* lido__thread() */
     lido__word retold; /* counts what one lease told anew, which leaves `told` the same */
     alignas(64) lido__word since_ns;
     lido__word file;
@@ -98,7 +98,8 @@ static inline bool lido__slot_may_move(uint64_t from, uint64_t to)
         [LIDO__VACANT] = { [LIDO__LENT] = true },
         [LIDO__IDLE] = { [LIDO__LENT] = true, [LIDO__RETURNING] = true },
         [LIDO__LENT] = { [LIDO__RETURNING] = true },
-        [LIDO__RETURNING] = { [LIDO__VACANT] = true, [LIDO__IDLE] = true,
+        [LIDO__RETURNING] = { [LIDO__VACANT] = true,
+                              [LIDO__IDLE] = true,
                               [LIDO__LENT] = true },
     };
     bool ends_lease = lido__slot_state(from) == LIDO__RETURNING;
@@ -119,7 +120,8 @@ static inline bool lido__slot_try(struct lido_record *record, uint64_t from,
 
 /* The move of a slot that is RETURNING and therefore the caller's alone: its lease is over.
    Answers the new word. */
-static inline uint64_t lido__slot_end(struct lido_record *record, enum lido__slot_state next)
+static inline uint64_t lido__slot_end(struct lido_record *record,
+                                      enum lido__slot_state next)
 {
     uint64_t from = lido__read(&record->word);
     uint64_t to = lido__slot_word(lido__slot_generation(from) + 1, next);

@@ -33,8 +33,7 @@ static _Thread_local struct {
     ;
 
 /* The only way out of the lock: what it guards adds up. */
-static void unlock(lido_pool *pool)
-    LIDO_TSA(release_capability(pool->lock))
+static void unlock(lido_pool *pool) LIDO_TSA(release_capability(pool->lock))
 {
     assert(lido__pool_is_sound_locked(pool));
     lido__mutex_unlock(&pool->lock);
@@ -95,7 +94,8 @@ static struct lido_record *claim_vacant_locked(lido_pool *pool)
     for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next) {
         uint64_t word = lido__read(&at->word);
 
-        if (lido__slot_state(word) == LIDO__VACANT && lido__slot_try(at, word, LIDO__LENT)) {
+        if (lido__slot_state(word) == LIDO__VACANT &&
+            lido__slot_try(at, word, LIDO__LENT)) {
             lido__write(&pool->live, live + 1);
             return at;
         }

@@ -15,7 +15,8 @@
 #include <string.h>
 
 struct reading {
-    uint64_t sum; /* of all words: each move makes it larger or is noticed by its own word */
+    uint64_t
+        sum; /* of all words: each move makes it larger or is noticed by its own word */
     int64_t idle;
     int64_t out;
     uint64_t checkouts;
@@ -86,7 +87,8 @@ static struct lido_pool_stats collect_locked(lido_pool *pool)
     stats.overflow = config->kind->counts_overflow ? stats.live - config->pool_size : 0;
     stats.waiting = (int64_t)(gate / LIDO__GATE_WAITER);
     if (pool->waiters.oldest != NULL)
-        stats.oldest_wait_ns = lido__wait_ns(config->clock) - pool->waiters.oldest->since_ns;
+        stats.oldest_wait_ns =
+            lido__wait_ns(config->clock) - pool->waiters.oldest->since_ns;
     stats.checkouts = slots.checkouts;
     stats.checkins = slots.checkins;
     return stats;

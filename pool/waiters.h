@@ -36,7 +36,8 @@ struct lido__waiters {
 void lido__waiters_append(struct lido__waiters *waiters, struct lido__waiter *waiter);
 void lido__waiters_remove(struct lido__waiters *waiters, struct lido__waiter *waiter);
 /* The oldest whose deadline is after now_ns, or NULL. */
-struct lido__waiter *lido__waiters_next(const struct lido__waiters *waiters, int64_t now_ns);
+struct lido__waiter *lido__waiters_next(const struct lido__waiters *waiters,
+                                        int64_t now_ns);
 
 /*
  * A bell: threads that wait until something about a pool has changed, all at once.  As a

@@ -9,12 +9,12 @@
  * Threads: the one whose statement waits.  Called inside SQLite with the connection's locks
  * held: it touches nothing but its record and the clock.
  */
-#include "txn/txn.h"
 #include "pool/pool.h"
+#include "txn/txn.h"
 
-#define FIRST_STEPS    4 /* of a quarter of a millisecond; one millisecond after them */
-#define FIRST_STEP_NS  (LIDO_NS_PER_MS / 4)
-#define LATER_STEP_NS  LIDO_NS_PER_MS
+#define FIRST_STEPS   4 /* of a quarter of a millisecond; one millisecond after them */
+#define FIRST_STEP_NS (LIDO_NS_PER_MS / 4)
+#define LATER_STEP_NS LIDO_NS_PER_MS
 
 int lido__busy_wait(void *record_, int count)
 {

@@ -88,7 +88,8 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     if (mode < LIDO_BEGIN_DEFAULT || mode > LIDO_EXCLUSIVE)
         return lido_fail(err, SQLITE_MISUSE, "begin mode %d is none", mode);
     if (record->is_beginning)
-        return lido_fail(err, LIDO_RECURSION, "a begin hook began a transaction by lido; "
+        return lido_fail(err, LIDO_RECURSION,
+                         "a begin hook began a transaction by lido; "
                          "it may issue BEGIN itself, or change the mode");
     if (is_open(record, conn))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
@@ -111,7 +112,8 @@ static int fail_none_open(struct lido_record *record, bool was_there, int *outco
     /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell. */
     *outcome = was_there ? LIDO_OUTCOME_UNKNOWN : LIDO_OUTCOME_ROLLED_BACK;
     if (was_there)
-        return lido_fail(err, LIDO_TXN_OVER, "the transaction was ended before its commit: "
+        return lido_fail(err, LIDO_TXN_OVER,
+                         "the transaction was ended before its commit: "
                          "rolled back by SQLite itself, or ended by SQL text");
     return lido_fail(err, LIDO_NO_TXN, "no transaction is open");
 }

@@ -42,7 +42,7 @@ struct lido_conn {
 struct lido_checkout_options {
     size_t size;        /* sizeof this struct */
     int64_t timeout_ms; /* how long to wait for a connection (LIDO_TIMEOUT_POOL) */
-    const char *label;  /* who wants it, for lido_pool_holders(); 31 bytes are kept (NULL) */
+    const char *label; /* who wants it, for lido_pool_holders(); 31 bytes are kept (NULL) */
 };
 #define LIDO_CHECKOUT_OPTIONS_INIT                                                         \
     {                                                                                      \

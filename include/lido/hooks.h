@@ -58,10 +58,11 @@ struct lido_event {
     const struct lido_conn *conn; /* checkout, begin, commit, rollback: the lease */
     void *handle;                 /* the driver's handle; NULL in a checkin of a lost one */
     sqlite3 *sqlite;              /* the same, if the driver's handle is SQLite's own */
-    int *begin_mode;              /* begin: the mode (lido/txn.h), which the hook may change */
+    int *begin_mode;              /* begin: the mode, which the hook may change */
 };
 
-typedef int (*lido_hook_fn)(void *ctx, const struct lido_event *event, struct lido_error *err);
+typedef int (*lido_hook_fn)(void *ctx, const struct lido_event *event,
+                            struct lido_error *err);
 
 /* A set of hooks.  Best a `static const`; it must outlive the registration. */
 struct lido_events {
@@ -80,8 +81,9 @@ struct lido_hook_options {
     size_t size; /* sizeof this struct */
     int first;   /* not 0: in front of those already there (0) */
     int once;    /* not 0: each callback of the set runs at its first event only (0) */
-    void (*destroy)(void *ctx); /* called exactly once, when nothing can call the set any more,
-                                   and also when adding fails (NULL) */
+    /* Called exactly once, when nothing can call the set any more, and also when adding
+       fails (NULL). */
+    void (*destroy)(void *ctx);
 };
 #define LIDO_HOOK_OPTIONS_INIT                                                             \
     {                                                                                      \
@@ -111,8 +113,9 @@ LIDO_API lido_hooks *lido_hooks_kind(const char *kind);
  * Fails:     SQLITE_MISUSE (no target, no events, a size that is none), SQLITE_NOMEM,
  *            LIDO_FORKED.
  */
-LIDO_API int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido_events *events,
-                            void *ctx, const struct lido_hook_options *options,
+LIDO_API int lido_hooks_add(lido_hooks *hooks, lido_hook *out,
+                            const struct lido_events *events, void *ctx,
+                            const struct lido_hook_options *options,
                             struct lido_error *err) LIDO_CHECKED;
 
 /*

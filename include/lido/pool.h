@@ -30,32 +30,37 @@ extern "C" {
 #endif
 
 /*
- * Start from LIDO_POOL_OPTIONS_INIT, which holds the defaults; a zero is then a zero.  A
- * field that is not at its default beats the key of the same name in the URL.
+ * Start from LIDO_POOL_OPTIONS_INIT, which holds the defaults; a zero is then a zero.  Each
+ * comment begins with the key of the URL, if there is one, and ends with the default.  A field
+ * that is not at its default beats the key.
  */
 struct lido_pool_options {
-    size_t size;             /* sizeof this struct */
-    const char *pool;        /* pool=      "null" or "queue"; NULL: null for a file */
-    const char *order;       /* order=     whose connection comes next: "any" (NULL: any) */
-    int pool_size;           /* pool_size= connections kept by a queue; 0: no bound (5) */
-    int max_overflow;        /* max_overflow= more than that at one time; -1: no bound (10) */
-    int64_t pool_timeout_ms; /* pool_timeout= wait for a connection; 0: try; -1: for ever
+    size_t size; /* sizeof this struct */
+
+    const char *pool;        /* pool: "null" or "queue"; NULL: null for a file (NULL) */
+    const char *order;       /* order: whose connection comes next: "any" (NULL: any) */
+    int pool_size;           /* pool_size: how many a queue keeps; 0: no bound (5) */
+    int max_overflow;        /* max_overflow: how many more at a time; -1: no bound (10) */
+    int64_t pool_timeout_ms; /* pool_timeout: wait for a connection; 0: try; -1: for ever
                                 (30 000) */
-    int64_t timeout_ms;      /* timeout=   wait for a lock of SQLite; 0: none; -1: for ever
+    int64_t timeout_ms;      /* timeout: wait for a lock of SQLite; 0: none; -1: for ever
                                 (5 000) */
-    int check_same_thread;   /* check_same_thread= a lease serves the thread that checked it
-                                out only (1) */
-    int begin_mode;          /* begin=     what LIDO_BEGIN_DEFAULT means (LIDO_DEFERRED) */
-    int open_now;            /* open_now=  open a connection at once, to see that it works (0) */
-    lido_log_fn log;         /* where log lines go (NULL: nowhere) */
-    void *log_ctx;           /* the first argument of log (NULL) */
-    int log_level;           /* the highest level that is logged (LIDO_LOG_WARN) */
-    const struct lido_clock *clock; /* borrowed until the pool is freed (NULL: the system's) */
+    int check_same_thread;   /* check_same_thread: a lease serves only the thread that
+                                checked it out (1) */
+    int begin_mode;          /* begin: what LIDO_BEGIN_DEFAULT means (LIDO_DEFERRED) */
+    int open_now;            /* open_now: open one at once, to see that it works (0) */
+
+    lido_log_fn log; /* where log lines go (NULL: nowhere) */
+    void *log_ctx;   /* the first argument of log (NULL) */
+    int log_level;   /* the highest level that is logged (LIDO_LOG_WARN) */
+
+    /* Whose time it is: borrowed until the pool is freed (NULL: the system's). */
+    const struct lido_clock *clock;
 };
 #define LIDO_POOL_OPTIONS_INIT                                                             \
     {                                                                                      \
         sizeof(struct lido_pool_options), NULL, NULL, 5, 10, 30000, 5000, 1,               \
-            LIDO_DEFERRED, 0, NULL, NULL, LIDO_LOG_WARN, NULL                                      \
+            LIDO_DEFERRED, 0, NULL, NULL, LIDO_LOG_WARN, NULL                              \
     }
 
 /*
@@ -73,7 +78,8 @@ struct lido_pool_options {
  */
 LIDO_API int lido_pool_open_version(lido_pool **out, const char *url,
                                     const struct lido_pool_options *options,
-                                    int header_version, struct lido_error *err) LIDO_CHECKED;
+                                    int header_version,
+                                    struct lido_error *err) LIDO_CHECKED;
 static inline LIDO_CHECKED int lido_pool_open(lido_pool **out, const char *url,
                                               const struct lido_pool_options *options,
                                               struct lido_error *err)

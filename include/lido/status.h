@@ -19,22 +19,22 @@ extern "C" {
 
 #define LIDO_OK SQLITE_OK
 
-#define LIDO_POOL_TIMEOUT     (SQLITE_BUSY | (128 << 8))     /* no connection came free in time */
-#define LIDO_BUSY_LEASES      (SQLITE_BUSY | (129 << 8))     /* close: leases are still out */
-#define LIDO_CLOSED           (SQLITE_MISUSE | (130 << 8))   /* the pool is closed */
-#define LIDO_STALE            (SQLITE_MISUSE | (131 << 8))   /* the lease has ended */
-#define LIDO_WRONG_THREAD     (SQLITE_MISUSE | (132 << 8))   /* another thread checked it out */
+#define LIDO_POOL_TIMEOUT     (SQLITE_BUSY | (128 << 8)) /* no connection came free in time */
+#define LIDO_BUSY_LEASES      (SQLITE_BUSY | (129 << 8))   /* close: leases are out */
+#define LIDO_CLOSED           (SQLITE_MISUSE | (130 << 8)) /* the pool is closed */
+#define LIDO_STALE            (SQLITE_MISUSE | (131 << 8)) /* the lease has ended */
+#define LIDO_WRONG_THREAD     (SQLITE_MISUSE | (132 << 8)) /* the lease is another thread's */
 #define LIDO_FORKED           (SQLITE_MISUSE | (133 << 8))   /* used in a child of fork() */
-#define LIDO_RECURSION        (SQLITE_MISUSE | (134 << 8))   /* begin inside a begin hook */
-#define LIDO_BAD_URL          (SQLITE_MISUSE | (135 << 8))   /* the URL says something impossible */
-#define LIDO_BAD_OPTION       (SQLITE_MISUSE | (136 << 8))   /* an option is out of its range */
-#define LIDO_VERSION_MISMATCH (SQLITE_MISUSE | (137 << 8))   /* header and library differ */
-#define LIDO_SQLITE_UNFIT     (SQLITE_ERROR | (138 << 8))    /* SQLite too old, or without threads */
-#define LIDO_IN_TXN           (SQLITE_ERROR | (139 << 8))    /* a transaction is open already */
+#define LIDO_RECURSION        (SQLITE_MISUSE | (134 << 8))   /* begin in a begin hook */
+#define LIDO_BAD_URL          (SQLITE_MISUSE | (135 << 8))   /* the URL is impossible */
+#define LIDO_BAD_OPTION       (SQLITE_MISUSE | (136 << 8))   /* an option is out of range */
+#define LIDO_VERSION_MISMATCH (SQLITE_MISUSE | (137 << 8))   /* header, library differ */
+#define LIDO_SQLITE_UNFIT     (SQLITE_ERROR | (138 << 8))    /* too old, or no threads */
+#define LIDO_IN_TXN           (SQLITE_ERROR | (139 << 8))    /* a transaction is open */
 #define LIDO_NO_TXN           (SQLITE_ERROR | (140 << 8))    /* no transaction is open */
-#define LIDO_TXN_OVER         (SQLITE_ABORT | (141 << 8))    /* SQLite ended it by itself */
-#define LIDO_NOT_FOUND        (SQLITE_NOTFOUND | (142 << 8)) /* no such hook, driver or kind */
-#define LIDO_DISCONNECT       (SQLITE_ABORT | (143 << 8))    /* a hook: this connection is dead */
+#define LIDO_TXN_OVER         (SQLITE_ABORT | (141 << 8))    /* it ended before */
+#define LIDO_NOT_FOUND        (SQLITE_NOTFOUND | (142 << 8)) /* no such hook or driver */
+#define LIDO_DISCONNECT       (SQLITE_ABORT | (143 << 8))    /* a hook: it is dead */
 
 /*
  * Where a failed call leaves its story.  The caller owns it, one per thread; every function
@@ -48,7 +48,10 @@ struct lido_error {
 };
 #define LIDO_ERROR_INIT                                                                    \
     {                                                                                      \
-        0, 0, { 0 }                                                                        \
+        0, 0,                                                                              \
+        {                                                                                  \
+            0                                                                              \
+        }                                                                                  \
     }
 
 /*

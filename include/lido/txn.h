@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-/* How a transaction begins: the lock that is taken at once.  https://sqlite.org/lang_transaction.html */
+/* How a transaction begins: the lock that is taken at once.
+   https://sqlite.org/lang_transaction.html */
 #define LIDO_BEGIN_DEFAULT 0 /* as the pool's `begin` says */
 #define LIDO_DEFERRED      1 /* none: the first statement takes what it needs */
 #define LIDO_IMMEDIATE     2 /* the write lock */
@@ -30,9 +31,9 @@ extern "C" {
 #define LIDO_TXN_WRITE   3 /* holds the write lock */
 #define LIDO_TXN_UNKNOWN 4 /* the driver cannot tell */
 
-/* How a commit or a rollback ended. */
-#define LIDO_OUTCOME_UNKNOWN     0 /* nobody can tell: COMMIT was interrupted when it may have been
-                                      done, or a remote driver lost its answer */
+/* How a commit or a rollback ended.  Unknown: COMMIT was interrupted when it may have been
+   done, SQL text had ended the transaction before, or a remote driver lost its answer. */
+#define LIDO_OUTCOME_UNKNOWN     0
 #define LIDO_OUTCOME_COMMITTED   1
 #define LIDO_OUTCOME_ROLLED_BACK 2 /* by the call, or by SQLite in it */
 #define LIDO_OUTCOME_OPEN        3 /* still open: COMMIT met SQLITE_BUSY; try again */

@@ -17,7 +17,8 @@ static int64_t read_now(void *ctx)
     int64_t now = atomic_load(&now_ns);
 
     (void)ctx;
-    atomic_fetch_add(&reads, 1); /* after the look: who sees it counted may move the clock */
+    atomic_fetch_add(&reads,
+                     1); /* after the look: who sees it counted may move the clock */
     return now;
 }
 

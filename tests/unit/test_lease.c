@@ -180,8 +180,9 @@ Test(lease, a_long_label_is_cut_at_a_whole_character)
     cr_assert_eq(lido_conn_set_label(&conn, "123456789012345678901234567890\xc3\xa9", &err),
                  LIDO_OK);
     cr_assert_str_eq(holder_now().label, "123456789012345678901234567890");
-    cr_assert_eq(lido_conn_set_label(&conn, "12345678901234567890123456789\xc3\xa9zz", &err),
-                 LIDO_OK);
+    cr_assert_eq(
+        lido_conn_set_label(&conn, "12345678901234567890123456789\xc3\xa9zz", &err),
+        LIDO_OK);
     cr_assert_str_eq(holder_now().label, "12345678901234567890123456789\xc3\xa9");
     /* A short one leaves nothing of the long one behind. */
     cr_assert_eq(lido_conn_set_label(&conn, "ab", &err), LIDO_OK);
@@ -226,7 +227,8 @@ struct thief {
     int checkouts;
 };
 
-static int steal_once(void *ctx, const struct lido_event *event, struct lido_error *hook_err)
+static int steal_once(void *ctx, const struct lido_event *event,
+                      struct lido_error *hook_err)
 {
     struct thief *thief = ctx;
     struct lido_conn copy = *event->conn;
@@ -268,10 +270,10 @@ Test(lease, every_move_of_a_slot_is_in_the_table)
                 bool is_listed = false;
 
                 for (size_t i = 0; i < sizeof legal / sizeof legal[0]; i++)
-                    is_listed = is_listed ||
-                                (legal[i][0] == names[from] &&
-                                 legal[i][1] == (step == 1 ? next[to] : names[to]) &&
-                                 step < 2);
+                    is_listed =
+                        is_listed ||
+                        (legal[i][0] == names[from] &&
+                         legal[i][1] == (step == 1 ? next[to] : names[to]) && step < 2);
                 cr_assert_eq(may, is_listed, "from %c to %c, %d generations on",
                              names[from], names[to], (int)step);
                 count += may;

@@ -85,7 +85,8 @@ static void *check_out(void *arg)
 }
 
 /* Starts a client and waits until the pool counts it as the nth waiter. */
-static void start_waiting(struct client *client, lido_pool *pool, int64_t timeout_ms, int nth)
+static void start_waiting(struct client *client, lido_pool *pool, int64_t timeout_ms,
+                          int nth)
 {
     *client = (struct client){ .pool = pool, .timeout_ms = timeout_ms };
     cr_assert_eq(pthread_create(&client->thread, NULL, check_out, client), 0);
@@ -354,7 +355,8 @@ Test(pool_queue, waiting_for_first_connect_and_then_in_line_has_one_deadline, .t
     struct client first = { .pool = pool, .timeout_ms = -1 }, second = { .pool = pool };
     int reads;
 
-    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, &gate, NULL, &err), 0);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, &gate, NULL, &err),
+                 0);
     cr_assert_eq(pthread_create(&first.thread, NULL, check_out, &first), 0);
     pthread_mutex_lock(&gate.lock);
     while (!gate.has_come)
@@ -383,7 +385,8 @@ Test(pool_queue, waiting_for_first_connect_and_then_in_line_has_one_deadline, .t
     end_pool(pool);
 }
 
-Test(pool_queue, an_unclean_connection_is_closed_and_its_slot_serves_a_waiter, .timeout = 20)
+Test(pool_queue, an_unclean_connection_is_closed_and_its_slot_serves_a_waiter,
+     .timeout = 20)
 {
     lido_pool *pool = open_pool(1, 0);
     struct lido_conn conn = take(pool);

@@ -70,8 +70,8 @@ Test(process, a_header_of_another_minor_version_is_refused)
                      LIDO_VERSION_MISMATCH);
         cr_assert_null(pool);
     }
-    cr_assert_eq(lido_pool_open_version(&pool, "sqlite:////x", NULL,
-                                        LIDO_VERSION_NUMBER + 7, &err),
-                 LIDO_OK);
+    cr_assert_eq(
+        lido_pool_open_version(&pool, "sqlite:////x", NULL, LIDO_VERSION_NUMBER + 7, &err),
+        LIDO_OK);
     lido_pool_free(pool);
 }

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Capabilities. */
-#define LIDO_DRIVER_IS_SQLITE 1u   /* the handle is a sqlite3 * */
+#define LIDO_DRIVER_IS_SQLITE    1u /* the handle is a sqlite3 * */
 #define LIDO_DRIVER_TAKES_PARAMS 2u /* keys that lido does not know are passed to connect */
 
 /* One key of the URL that is the driver's. */
@@ -108,8 +108,8 @@ struct lido_driver {
  * Fails:     SQLITE_MISUSE (a name that is none; no connect, close or txn_state; a size that
  *            ends inside a member, or a longer table whose rest is not zero), SQLITE_NOMEM.
  */
-LIDO_API int lido_driver_register(const char *name, const struct lido_driver *driver, void *ctx,
-                                  struct lido_error *err) LIDO_CHECKED;
+LIDO_API int lido_driver_register(const char *name, const struct lido_driver *driver,
+                                  void *ctx, struct lido_error *err) LIDO_CHECKED;
 
 /*
  * Takes it away again; a built-in of the name is found again.
