@@ -13,6 +13,7 @@
 #include "driver/url.h"
 #include "base/alloc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,7 @@ static int take_path(struct lido__url *url, char *path, struct lido_error *err)
 {
     char *folder, *absolute;
 
+    assert(path != NULL);
     if (path[0] == '\0' || strcmp(path, ":memory:") == 0) {
         url->database = lido__copy(":memory:", 8);
         lido__free(path);

@@ -12,6 +12,7 @@
 #include "pool/pool.h"
 #include "txn/txn.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -290,6 +291,7 @@ int lido_pool_open_version(lido_pool **out, const char *url,
     rc = check_call((const lido_pool *const *)out, url, options, header_version, err);
     if (rc != LIDO_OK)
         return rc;
+    assert(out != NULL);
     /* Before the first allocation: SQLite's allocator has a lock, which another thread may
        have held when this process was forked.  The pool enters once more for itself. */
     rc = lido__process_enter(err);

@@ -26,6 +26,7 @@ static bool is_lent(const struct lido_conn *conn)
 
 static bool is_mine(const struct lido_record *record)
 {
+    assert(record != NULL);
     return !record->pool->config.check_same_thread ||
            lido__read(&record->owner) == lido__thread();
 }
