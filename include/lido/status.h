@@ -35,6 +35,17 @@ extern "C" {
 #define LIDO_TXN_OVER         (SQLITE_ABORT | (141 << 8))    /* it ended before */
 #define LIDO_NOT_FOUND        (SQLITE_NOTFOUND | (142 << 8)) /* no such hook or driver */
 #define LIDO_DISCONNECT       (SQLITE_ABORT | (143 << 8))    /* a hook: it is dead */
+#define LIDO_INVALIDATE_POOL  (SQLITE_ABORT | (144 << 8)) /* a hook: and so are the others */
+#define LIDO_CHECKED_OUT      (SQLITE_BUSY | (145 << 8))  /* assertion: it is out already */
+#define LIDO_SHARED           (SQLITE_BUSY | (146 << 8))  /* other leases share it */
+#define LIDO_NO_CONNECTION    (SQLITE_ABORT | (147 << 8)) /* it was invalidated */
+#define LIDO_SETTING          (SQLITE_ERROR | (148 << 8)) /* a pragma did not take */
+
+/*
+ * A flag on a code that a hook or a driver returns: surface it where an ordinary error is
+ * swallowed, in a reset and in the closing of a connection.  `rc & ~LIDO_FATAL` is the code.
+ */
+#define LIDO_FATAL (1 << 24)
 
 /*
  * Where a failed call leaves its story.  The caller owns it, one per thread; every function
