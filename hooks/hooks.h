@@ -16,8 +16,13 @@ enum lido__event {
     LIDO__FIRST_CONNECT,
     LIDO__CONNECT,
     LIDO__CHECKOUT,
+    LIDO__RESET,
     LIDO__CHECKIN,
+    LIDO__INVALIDATE,
+    LIDO__SOFT_INVALIDATE,
     LIDO__CLOSE,
+    LIDO__DETACH,
+    LIDO__CLOSE_DETACHED,
     LIDO__BEGIN,
     LIDO__COMMIT,
     LIDO__ROLLBACK,
@@ -28,6 +33,7 @@ struct lido__listeners; /* hooks/listeners.h: an immutable, counted array */
 
 struct lido_hooks {
     lido_hooks *before; /* constant: whose hooks run first, or NULL */
+    bool is_pool;       /* constant: one pool's, where a set is registered once */
     lido__word wanted;  /* bit e: some listener here has a callback for it still to run */
 
     struct lido__mutex lock; /* guards all below */
@@ -36,6 +42,10 @@ struct lido_hooks {
 
 /* `kind` is the name of a kind that lido_hooks_kind() knows. */
 void lido__hooks_init(lido_hooks *hooks, const char *kind);
+
+/* Adds to the fresh `to` all that listens at `from`.  SQLITE_NOMEM, and then a part of it.  A
+   listener that is removed from one of the two runs in neither. */
+int lido__hooks_copy(lido_hooks *to, lido_hooks *from);
 
 /* Takes every listener away and calls their `destroy`.  Nothing may fire any more. */
 void lido__hooks_fini(lido_hooks *hooks);

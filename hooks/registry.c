@@ -26,10 +26,13 @@
 #define END(type, member) (offsetof(type, member) + sizeof(((type *)NULL)->member))
 
 static const size_t events_ends[] = {
-    END(struct lido_events, first_connect), END(struct lido_events, connect),
-    END(struct lido_events, checkout),      END(struct lido_events, checkin),
-    END(struct lido_events, close),         END(struct lido_events, begin),
-    END(struct lido_events, commit),        END(struct lido_events, rollback),
+    END(struct lido_events, first_connect),   END(struct lido_events, connect),
+    END(struct lido_events, checkout),        END(struct lido_events, reset),
+    END(struct lido_events, checkin),         END(struct lido_events, invalidate),
+    END(struct lido_events, soft_invalidate), END(struct lido_events, close),
+    END(struct lido_events, detach),          END(struct lido_events, close_detached),
+    END(struct lido_events, begin),           END(struct lido_events, commit),
+    END(struct lido_events, rollback),
 };
 static const size_t options_ends[] = {
     END(struct lido_hook_options, first),
@@ -56,6 +59,9 @@ static struct {
 } kinds[] = {
     { "null", TARGET_INIT(&global) },
     { "queue", TARGET_INIT(&global) },
+    { "singleton_thread", TARGET_INIT(&global) },
+    { "static", TARGET_INIT(&global) },
+    { "assertion", TARGET_INIT(&global) },
 };
 
 lido_hooks *lido_hooks_global(void)
@@ -135,7 +141,8 @@ static size_t find_locked(const lido_hooks *hooks, lido_hook hook)
     const size_t count = lido__listeners_count(hooks->listeners);
     size_t i = 0;
 
-    while (i < count && hooks->listeners->items[i]->id != hook)
+    while (i < count && (hooks->listeners->items[i]->id != hook ||
+                         lido__read(&hooks->listeners->items[i]->is_removed) != 0))
         i++;
     return i;
 }
@@ -144,6 +151,7 @@ void lido__hooks_init(lido_hooks *hooks, const char *kind)
 {
     hooks->before = lido_hooks_kind(kind);
     assert(hooks->before != NULL);
+    hooks->is_pool = true;
     lido__write(&hooks->wanted, 0);
     lido__mutex_init(&hooks->lock, LIDO_RANK_HOOKS);
     hooks->listeners = NULL;
@@ -184,8 +192,13 @@ static struct lido__listener *listener_new(const struct lido_events *events, voi
     listener->callbacks[LIDO__FIRST_CONNECT] = events->first_connect;
     listener->callbacks[LIDO__CONNECT] = events->connect;
     listener->callbacks[LIDO__CHECKOUT] = events->checkout;
+    listener->callbacks[LIDO__RESET] = events->reset;
     listener->callbacks[LIDO__CHECKIN] = events->checkin;
+    listener->callbacks[LIDO__INVALIDATE] = events->invalidate;
+    listener->callbacks[LIDO__SOFT_INVALIDATE] = events->soft_invalidate;
     listener->callbacks[LIDO__CLOSE] = events->close;
+    listener->callbacks[LIDO__DETACH] = events->detach;
+    listener->callbacks[LIDO__CLOSE_DETACHED] = events->close_detached;
     listener->callbacks[LIDO__BEGIN] = events->begin;
     listener->callbacks[LIDO__COMMIT] = events->commit;
     listener->callbacks[LIDO__ROLLBACK] = events->rollback;
@@ -195,8 +208,25 @@ static struct lido__listener *listener_new(const struct lido_events *events, voi
     return listener;
 }
 
-/* Makes arrays until one fits: others may add and remove while there is no lock. */
-static int push(lido_hooks *hooks, struct lido__listener *listener, bool is_first)
+/* The registration of the same callbacks and ctx at a pool, or 0. */
+static lido_hook find_same_locked(const lido_hooks *hooks,
+                                  const struct lido__listener *listener)
+    LIDO_TSA(requires_capability(hooks->lock))
+{
+    for (size_t i = 0; hooks->is_pool && i < lido__listeners_count(hooks->listeners); i++) {
+        const struct lido__listener *at = hooks->listeners->items[i];
+
+        if (at->ctx == listener->ctx && lido__read(&at->is_removed) == 0 &&
+            memcmp(at->callbacks, listener->callbacks, sizeof at->callbacks) == 0)
+            return at->id;
+    }
+    return 0;
+}
+
+/* Makes arrays until one fits: others may add and remove while there is no lock.  *same is
+   the registration that was there already, and then nothing was done. */
+static int push(lido_hooks *hooks, struct lido__listener *listener, bool is_first,
+                lido_hook *same)
 {
     for (;;) {
         struct lido__listeners *next, *old;
@@ -211,7 +241,8 @@ static int push(lido_hooks *hooks, struct lido__listener *listener, bool is_firs
             return SQLITE_NOMEM;
         lido__mutex_lock(&hooks->lock);
         old = hooks->listeners;
-        fits = lido__listeners_count(old) == count;
+        *same = find_same_locked(hooks, listener);
+        fits = *same == 0 && lido__listeners_count(old) == count;
         if (fits) {
             lido__listeners_fill_with(next, old, listener, is_first);
             hooks->listeners = next;
@@ -223,7 +254,27 @@ static int push(lido_hooks *hooks, struct lido__listener *listener, bool is_firs
             return LIDO_OK;
         }
         lido__listeners_discard(next);
+        if (*same != 0)
+            return LIDO_OK;
     }
+}
+
+int lido__hooks_copy(lido_hooks *to, lido_hooks *from)
+{
+    struct lido__listeners *all;
+    lido_hook same;
+    int rc = LIDO_OK;
+
+    lido__mutex_lock(&from->lock);
+    all = from->listeners;
+    if (all != NULL)
+        lido__add(&all->users, 1);
+    lido__mutex_unlock(&from->lock);
+    for (size_t i = 0; i < lido__listeners_count(all) && rc == LIDO_OK; i++)
+        if (lido__read(&all->items[i]->is_removed) == 0)
+            rc = push(to, all->items[i], false, &same);
+    lido__listeners_release(all);
+    return rc;
 }
 
 static int check(struct lido_events *events_out, struct lido_hook_options *options_out,
@@ -251,7 +302,7 @@ int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido_events *
     struct lido_hook_options how = LIDO_HOOK_OPTIONS_INIT;
     struct lido_events set = { .size = sizeof set };
     struct lido__listener *listener = NULL;
-    lido_hook id;
+    lido_hook id, same;
     int rc;
 
     if (out != NULL)
@@ -269,13 +320,15 @@ int lido_hooks_add(lido_hooks *hooks, lido_hook *out, const struct lido_events *
         goto fail;
     }
     id = listener->id; /* once it is there, another thread may take it away again */
-    rc = push(hooks, listener, how.first != 0);
+    rc = push(hooks, listener, how.first != 0, &same);
     if (rc != LIDO_OK) {
         rc = lido_fail(err, rc, "no memory for the list of hooks");
         goto fail;
     }
+    if (same != 0)
+        lido__free(listener); /* and ctx is the other's already */
     if (out != NULL)
-        *out = id;
+        *out = same != 0 ? same : id;
     return LIDO_OK;
 
 fail:

@@ -15,9 +15,16 @@
  *     first connection of a pool     (driver connects) first_connect, connect, checkout
  *     new connection                 (driver connects) connect, checkout
  *     idle connection                checkout
- *     check-in, kept                 (cleaned) checkin
- *     check-in, not kept             (cleaned) checkin, close (driver closes)
- *     check-in, not to be cleaned    close (driver closes) checkin, without a handle
+ *     idle, but too old or marked    close (driver closes, connects) connect, checkout
+ *     idle, and a ping fails         invalidate, close (driver closes, connects) connect ...
+ *     check-in, kept                 reset (cleaned, finalizers) checkin
+ *     check-in, not kept             reset (cleaned, finalizers) checkin, close (closes)
+ *     check-in, not to be cleaned    reset, invalidate, close (closes) checkin, no handle
+ *     invalidate                     invalidate, close (driver closes) checkin, no handle
+ *     soft invalidate                soft_invalidate
+ *     detach                         detach; at its check-in: reset without a record
+ *                                    (cleaned, finalizers) close_detached (driver closes)
+ *     dispose                        close (driver closes), for each idle connection
  *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK)
  *
  * A hook that returns LIDO_OK lets the work go on.  Any other code stops the hooks after it
@@ -28,9 +35,18 @@
  *                              first_connect runs again at the next connection
  *     checkout                 the checkout fails and the connection is closed.
  *                              LIDO_DISCONNECT: it is closed, another is opened in its place
- *                              and all checkout hooks run again, two times in all
- *     checkin, close           the caller gets the code; the connection is returned or
- *                              closed all the same, nothing leaks
+ *                              and all checkout hooks run again, two times in all.
+ *                              LIDO_INVALIDATE_POOL: and every other connection opened
+ *                              before now is replaced at its next checkout
+ *     reset                    the connection is closed and the check-in succeeds, with the
+ *                              code in the log; the caller gets one with LIDO_FATAL
+ *     checkin, and a close     the caller gets the code; the connection is returned or
+ *     at a check-in            closed all the same, nothing leaks
+ *     invalidate,              the caller gets the code and nothing has changed: the lease
+ *     soft_invalidate, close   is good, the connection open
+ *     detach                   the caller gets the code; it is detached
+ *     close_detached           logged; the caller gets one with LIDO_FATAL.  The connection
+ *                              is closed all the same
  *     begin                    no transaction begins; one that the hook began is rolled back
  *     commit, rollback         the driver is not called and the transaction stays open
  *
@@ -54,11 +70,14 @@ typedef struct lido_hooks lido_hooks;
 struct lido_event {
     size_t size;
     lido_pool *pool;
-    lido_record *record;          /* the slot; it may outlive several connections */
-    const struct lido_conn *conn; /* checkout, begin, commit, rollback: the lease */
+    lido_record *record;          /* the slot; NULL once the connection is detached */
+    const struct lido_conn *conn; /* checkout, detach, begin, commit, rollback: the lease */
     void *handle;                 /* the driver's handle; NULL in a checkin of a lost one */
     sqlite3 *sqlite;              /* the same, if the driver's handle is SQLite's own */
     int *begin_mode;              /* begin: the mode, which the hook may change */
+    const struct lido_error *reason; /* invalidate, soft_invalidate: why, if it was told */
+    int transaction_was_reset;       /* reset: the caller ended the transaction itself */
+    int terminate_only;              /* reset: it will be closed, not returned */
 };
 
 typedef int (*lido_hook_fn)(void *ctx, const struct lido_event *event,
@@ -70,8 +89,13 @@ struct lido_events {
     lido_hook_fn first_connect;
     lido_hook_fn connect;
     lido_hook_fn checkout;
+    lido_hook_fn reset; /* before an open transaction is ended at check-in */
     lido_hook_fn checkin;
+    lido_hook_fn invalidate;
+    lido_hook_fn soft_invalidate;
     lido_hook_fn close;
+    lido_hook_fn detach;
+    lido_hook_fn close_detached;
     lido_hook_fn begin; /* may change the mode, or issue a BEGIN of its own */
     lido_hook_fn commit;
     lido_hook_fn rollback;
@@ -104,8 +128,10 @@ LIDO_API lido_hooks *lido_hooks_global(void);
 LIDO_API lido_hooks *lido_hooks_kind(const char *kind);
 
 /*
- * Registers a set of hooks.  The same set may be registered more than once and then runs
- * more than once.
+ * Registers a set of hooks.  The same set with the same ctx at the same pool is registered
+ * once: adding it again answers the first registration, and its `destroy` is not called for
+ * it.  At a kind or the global target it may be registered more than once, and then runs
+ * more than once.  (So SQLAlchemy: instance and class level.)
  *
  * Ownership: borrows events until removed; owns ctx if options->destroy is set, also on
  *            failure.  *out (NULL allowed) names the registration, 0 on failure.

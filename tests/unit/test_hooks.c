@@ -36,7 +36,54 @@ Test(hooks, run_in_the_order_of_registration_and_first_goes_in_front)
     actor_expect(LIDO__CHECKOUT, "dcab");
 }
 
-Test(hooks, a_set_that_is_registered_twice_runs_twice)
+Test(hooks, a_set_that_is_registered_twice_at_a_pool_runs_once)
+{
+    struct actor a = { .letter = 'a' }, b = { .letter = 'b' };
+    lido_hook one, two;
+
+    actor_pool.is_pool = true;
+    one = actor_add(&actor_pool, &a);
+    two = actor_add(&actor_pool, &a);
+    cr_expect(eq(u64, one, two));
+    cr_expect(ne(u64, one, actor_add(&actor_pool, &b))); /* another ctx */
+    cr_expect(ne(u64, one, actor_add_with(&actor_pool, &actor_on_both, &a, 0, 0)));
+    actor_expect(LIDO__CHECKOUT, "aba");
+    cr_expect(eq(int, actor_destroyed, 0));
+
+    cr_expect(eq(int, lido_hooks_remove(&actor_pool, one, NULL), LIDO_OK));
+    cr_expect(eq(int, actor_destroyed, 1));
+    cr_expect(ne(u64, one, actor_add(&actor_pool, &a)));
+    actor_expect(LIDO__CHECKOUT, "baa");
+}
+
+Test(hooks, a_copy_of_a_pool_s_hooks_lives_by_itself_but_for_what_is_removed)
+{
+    struct actor a = { .letter = 'a' }, b = { .letter = 'b' }, c = { .letter = 'c' };
+    lido_hook one = actor_add(&actor_pool, &a), two;
+    static lido_hooks copy;
+
+    actor_add(&actor_pool, &b);
+    lido__hooks_init(&copy, "queue");
+    cr_expect(eq(int, lido__hooks_copy(&copy, &actor_pool), LIDO_OK));
+    two = actor_add(&copy, &c);
+    actor_expect(LIDO__CHECKOUT, "ab");
+    memset(actor_trace, 0, sizeof actor_trace);
+    lido__hooks_fire(&copy, LIDO__CHECKOUT, &actor_event, NULL);
+    cr_expect(eq(str, actor_trace, "abc"));
+
+    lido_hooks_remove(&actor_pool, one, NULL);
+    cr_expect(eq(int, actor_destroyed, 0)); /* the copy still has it */
+    cr_expect(eq(int, lido_hooks_contains(&copy, one), 0));
+    memset(actor_trace, 0, sizeof actor_trace);
+    lido__hooks_fire(&copy, LIDO__CHECKOUT, &actor_event, NULL);
+    cr_expect(eq(str, actor_trace, "bc"));
+    lido_hooks_remove(&copy, two, NULL);
+    cr_expect(eq(int, actor_destroyed, 1));
+    lido__hooks_fini(&copy);
+    cr_expect(eq(int, actor_destroyed, 2)); /* b is still in the other */
+}
+
+Test(hooks, a_set_that_is_registered_twice_elsewhere_runs_twice)
 {
     struct actor a = { .letter = 'a' };
     lido_hook one = actor_add(&actor_pool, &a), two = actor_add(&actor_pool, &a);
@@ -54,8 +101,13 @@ Test(hooks, each_event_reaches_the_member_of_its_name)
         [LIDO__FIRST_CONNECT] = &only.first_connect,
         [LIDO__CONNECT] = &only.connect,
         [LIDO__CHECKOUT] = &only.checkout,
+        [LIDO__RESET] = &only.reset,
         [LIDO__CHECKIN] = &only.checkin,
+        [LIDO__INVALIDATE] = &only.invalidate,
+        [LIDO__SOFT_INVALIDATE] = &only.soft_invalidate,
         [LIDO__CLOSE] = &only.close,
+        [LIDO__DETACH] = &only.detach,
+        [LIDO__CLOSE_DETACHED] = &only.close_detached,
         [LIDO__BEGIN] = &only.begin,
         [LIDO__COMMIT] = &only.commit,
         [LIDO__ROLLBACK] = &only.rollback,
