@@ -23,6 +23,7 @@
 #endif
 
 enum lido__rank {
+    LIDO_RANK_POOLS,  /* pool/threads.c: the list of pools that are bound to threads */
     LIDO_RANK_POOL,   /* pool/pool.h */
     LIDO_RANK_HOOKS,  /* hooks/registry.c */
     LIDO_RANK_DRIVER, /* driver/registry.c */

@@ -118,7 +118,8 @@ static int check_options(const struct lido_pool_options *options, struct lido_er
     if (options->begin_mode < LIDO_DEFERRED || options->begin_mode > LIDO_EXCLUSIVE)
         return lido_fail(err, LIDO_BAD_OPTION, "begin_mode is %d, which is no mode",
                          options->begin_mode);
-    if (options->order != NULL && strcmp(options->order, "any") != 0)
+    if (options->order != NULL && strcmp(options->order, "any") != 0 &&
+        strcmp(options->order, "fifo") != 0 && strcmp(options->order, "lifo") != 0)
         return lido_fail(err, LIDO_BAD_OPTION, "order=%.40s is not known; there is: any",
                          options->order);
     if (options->clock != NULL &&
@@ -136,11 +137,7 @@ static int choose_kind(const struct lido_pool_options *options, const struct lid
     const char *name = options->pool;
     char names[80];
 
-    if (name == NULL && is_memory)
-        return lido_fail(err, LIDO_BAD_URL,
-                         "a memory database belongs to one connection, "
-                         "and no pool kind so far shares one: name a file");
-    *kind = lido__kind_find(name != NULL ? name : "null");
+    *kind = lido__kind_find(name != NULL ? name : is_memory ? "singleton_thread" : "null");
     if (*kind == NULL) {
         lido__kind_names(names, sizeof names);
         return lido_fail(err, LIDO_BAD_OPTION, "pool=%.40s is not known; there are: %s",
@@ -199,6 +196,29 @@ static void take_options(struct lido__pool_config *config,
     config->pool_timeout_ms = options->pool_timeout_ms;
     config->timeout_ms = options->timeout_ms;
     config->check_same_thread = options->check_same_thread != 0;
+    if (options->check_same_thread == LIDO_BY_KIND)
+        config->check_same_thread = strcmp(config->kind->name, "static") != 0;
+    config->order = options->order == NULL || strcmp(options->order, "any") == 0
+                        ? LIDO__ORDER_ANY
+                    : strcmp(options->order, "fifo") == 0 ? LIDO__ORDER_FIFO
+                                                          : LIDO__ORDER_LIFO;
+    config->is_memory = strcmp(config->url.database, ":memory:") == 0;
+    config->keep_temp = options->keep_temp == 1;
+    if (options->keep_temp == LIDO_BY_KIND)
+        config->keep_temp = strcmp(config->kind->name, "static") == 0 ||
+                            strcmp(config->kind->name, "singleton_thread") == 0;
+    config->use_threadlocal = options->use_threadlocal;
+    config->strict = options->strict;
+    config->shared_transaction = options->shared_transaction;
+    config->pre_ping = options->pool_pre_ping;
+    config->reset_on_return = options->pool_reset_on_return;
+    config->recycle_ms = options->pool_recycle_ms;
+    config->recycle_jitter_ms = options->pool_recycle_jitter_ms;
+    config->recycle_spacing_ms = options->pool_recycle_spacing_ms;
+    config->min_idle = options->min_idle;
+    config->idle_timeout_ms = options->idle_timeout_ms;
+    config->key = options->key;
+    config->key_ctx = options->key_ctx;
     config->begin_mode = options->begin_mode;
     config->busy_wait = lido__busy_wait;
     config->log = options->log;

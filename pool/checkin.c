@@ -8,20 +8,29 @@
  * connection is clean by asking SQLite; one that is not is closed, and the check-in succeeds
  * all the same: it is not the caller's fault any more.
  *
+ *     reset hooks, the driver's reset, finalizers, checkin hooks, back
+ *
  * Threads: the one that checked it out.  The pool may be gone when this returns.
  */
 #include "pool/pool.h"
+
+static bool is_outside(const struct lido_record *record)
+{
+    return lido__record_is(record, LIDO__DETACHED) ||
+           lido__record_is(record, LIDO__ADOPTED);
+}
 
 /* Makes the connection clean, or says why it is not. */
 static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset *found,
                  struct lido_error *why)
 {
     const struct lido__driver *driver = &pool->config.driver;
-    int rc = LIDO_OK;
+    int how = pool->config.reset_on_return, rc = LIDO_OK;
 
+    if (pool->config.keep_temp)
+        how |= LIDO_RESET_KEEP_TEMP;
     if (driver->table->reset != NULL)
-        rc = driver->table->reset(driver->ctx, record->handle, LIDO_RESET_ROLLBACK, found,
-                                  why);
+        rc = driver->table->reset(driver->ctx, record->handle, how, found, why);
     if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, pool->config.busy_wait,
                                      record);
@@ -30,67 +39,216 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
 
 static void count_found(lido_pool *pool, const struct lido_reset *found)
 {
-    if (!found->was_in_txn && found->statements_reset == 0)
+    if (!found->was_in_txn && found->statements_reset == 0 && found->temp_dropped == 0)
         return;
     lido__mutex_lock(&pool->lock);
     pool->counts.rolled_back += found->was_in_txn != 0;
     pool->counts.statements_reset += found->statements_reset;
+    pool->counts.temp_cleared += found->temp_dropped;
     lido__mutex_unlock(&pool->lock);
 }
 
-/* All that a check-in may have to do after the cleaning. */
-static int finish(lido_pool *pool, struct lido_record *record, int unclean,
-                  const struct lido_error *why, struct lido_error *err)
+static int ask_reset_hooks(lido_pool *pool, struct lido_record *record,
+                           bool transaction_was_reset, struct lido_error *why)
 {
-    bool is_closed;
-    int rc = LIDO_OK, hook_rc;
+    struct lido_event special = {
+        .transaction_was_reset = transaction_was_reset,
+        .terminate_only = is_outside(record),
+    };
 
-    if (unclean != LIDO_OK) {
-        lido__log(pool, LIDO_LOG_WARN,
-                  "a connection came back that could not be cleaned: %s",
-                  why->text[0] != '\0' ? why->text : lido_status_name(unclean));
-        rc = lido__record_disconnect(pool, record, LIDO__CLOSE_UNCLEAN, err);
-    }
-    hook_rc = lido__record_fire(pool, record, LIDO__CHECKIN, NULL, NULL,
-                                rc == LIDO_OK ? err : NULL);
-    rc = rc != LIDO_OK ? rc : hook_rc;
-    lido__log(pool, LIDO_LOG_DEBUG, "connection checked in");
-    if (lido__slot_release(pool, record, false))
+    return lido__record_fire(pool, record, LIDO__RESET, &special, why);
+}
+
+/* The reset hooks and the driver's reset, and what became of it. */
+static int reset(lido_pool *pool, struct lido_record *record, bool transaction_was_reset,
+                 bool has_asked, struct lido_error *why)
+{
+    struct lido_reset found = { .size = sizeof found };
+    int rc = LIDO_OK;
+
+    if (!has_asked && lido__hooks_want(&pool->hooks, LIDO__RESET))
+        rc = ask_reset_hooks(pool, record, transaction_was_reset, why);
+    if (rc != LIDO_OK || record->handle == NULL)
         return rc;
-    is_closed = (lido__read(&pool->gate) & LIDO__GATE_CLOSED) != 0;
-    hook_rc = lido__record_disconnect(pool, record,
-                                      is_closed ? LIDO__CLOSE_POOL : LIDO__CLOSE_SURPLUS,
-                                      rc == LIDO_OK ? err : NULL);
-    lido__slot_release(pool, record, true);
-    return rc != LIDO_OK ? rc : hook_rc;
+    rc = clean(pool, record, &found, why);
+    count_found(pool, &found);
+    record->is_pinned = pool->config.is_memory || found.keeps_temp != 0;
+    return rc;
+}
+
+/* The only home of a memory database is kept, whatever state it is in: closing it would
+   delete the data.  Null keeps nothing anyway. */
+static bool is_precious(const lido_pool *pool, const struct lido_record *record)
+{
+    return pool->config.is_memory && pool->keep > 0 &&
+           lido__record_is(record, LIDO__MEMBER);
+}
+
+/* A connection that did not come clean is closed.  Only what is fatal reaches the caller. */
+static int give_unclean_up(lido_pool *pool, struct lido_record *record, int unclean,
+                           const struct lido_error *why, struct lido_error *err)
+{
+    lido__log(pool, LIDO_LOG_WARN, "a connection came back that could not be cleaned: %s",
+              why->text[0] != '\0' ? why->text : lido_status_name(unclean));
+    if (!is_precious(pool, record) && !lido__record_is(record, LIDO__ADOPTED))
+        lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, why);
+    if ((unclean & LIDO_FATAL) == 0)
+        return LIDO_OK;
+    if (err != NULL)
+        *err = *why;
+    return unclean;
+}
+
+/* The host's own handle: lido leaves no trace on it. */
+static void let_go(lido_pool *pool, struct lido_record *record)
+{
+    const struct lido__driver *driver = &pool->config.driver;
+
+    if (record->handle != NULL && driver->table->set_busy_wait != NULL)
+        driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);
+    record->handle = NULL;
+}
+
+/* True if other connections may have to be closed when one comes back. */
+static bool needs_trimming(const lido_pool *pool)
+{
+    return pool->config.kind->binds || pool->config.idle_timeout_ms >= 0;
+}
+
+/* The end of one that is not the pool's. */
+static int give_outside(lido_pool *pool, struct lido_record *record, struct lido_error *err)
+{
+    struct lido_error story = LIDO_ERROR_INIT;
+    int rc = LIDO_OK;
+
+    if (lido__record_is(record, LIDO__ADOPTED))
+        let_go(pool, record);
+    rc = lido__record_disconnect(pool, record, LIDO__CLOSE_TAKEN, false, &story);
+    if (rc != LIDO_OK && (rc & LIDO_FATAL) == 0) {
+        lido__log(pool, LIDO_LOG_ERROR, "a close_detached hook answered %s: %s",
+                  lido_status_name(rc), story.text);
+        rc = LIDO_OK;
+    }
+    if (rc != LIDO_OK && err != NULL)
+        *err = story;
+    lido__slot_vacate(pool, record);
+    return rc;
+}
+
+int lido__record_give_back(lido_pool *pool, struct lido_record *record,
+                           struct lido_error *err)
+{
+    const bool must_trim = needs_trimming(pool);
+    enum lido__close_reason reason;
+    int rc, trim_rc = LIDO_OK, close_rc = LIDO_OK;
+
+    if (is_outside(record))
+        return give_outside(pool, record, err);
+    rc = lido__record_fire(pool, record, LIDO__CHECKIN, NULL, err);
+    lido__log(pool, LIDO_LOG_DEBUG, "connection checked in");
+    if (must_trim)
+        trim_rc = lido__pool_trim(pool, 1, rc == LIDO_OK ? err : NULL);
+    rc = rc != LIDO_OK ? rc : trim_rc;
+    if (!lido__slot_release(pool, record, false)) {
+        reason = lido__pool_is_closed(pool) || lido__record_is(record, LIDO__DISOWNED)
+                     ? LIDO__CLOSE_POOL
+                     : LIDO__CLOSE_SURPLUS;
+        close_rc = lido__record_disconnect(pool, record, reason, false,
+                                           rc == LIDO_OK ? err : NULL);
+        lido__slot_vacate(pool, record);
+    }
+    return rc != LIDO_OK ? rc : close_rc;
+}
+
+int lido__record_return(lido_pool *pool, struct lido_record *record,
+                        bool transaction_was_reset, bool has_asked_reset,
+                        struct lido_error *err)
+{
+    struct lido_error why;
+    int unclean = LIDO_OK, rc = LIDO_OK, later;
+
+    why.text[0] = '\0';
+
+    if (record->handle != NULL)
+        unclean = reset(pool, record, transaction_was_reset, has_asked_reset, &why);
+    if (unclean == LIDO_OK && record->finalizers == NULL && !needs_trimming(pool) &&
+        !lido__hooks_want(&pool->hooks, LIDO__CHECKIN) &&
+        !lido__logs(pool, LIDO_LOG_DEBUG) && lido__slot_release_quick(pool, record))
+        return LIDO_OK;
+    if (unclean != LIDO_OK)
+        rc = give_unclean_up(pool, record, unclean, &why, err);
+    later = lido__finalizers_run(record, rc == LIDO_OK ? err : NULL);
+    if (later != LIDO_OK && !is_precious(pool, record) &&
+        !lido__record_is(record, LIDO__ADOPTED))
+        lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, err);
+    rc = rc != LIDO_OK ? rc : later;
+    later = lido__record_give_back(pool, record, rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : later;
+}
+
+/* Of leases that share a connection among threads each ends its own transaction. */
+static bool end_own_transaction(lido_pool *pool, struct lido__cell *cell,
+                                bool transaction_was_reset)
+{
+    const struct lido__driver *driver = &pool->config.driver;
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido_reset found = { .size = sizeof found };
+    struct lido_error why = LIDO_ERROR_INIT;
+    int rc;
+
+    if (record->handle == NULL)
+        return false;
+    rc = ask_reset_hooks(pool, record, transaction_was_reset, &why);
+    if (rc == LIDO_OK && lido__share_txn_is_mine(cell) && driver->table->reset != NULL)
+        rc = driver->table->reset(driver->ctx, record->handle,
+                                  pool->config.reset_on_return | LIDO_RESET_TXN_ONLY,
+                                  &found, &why);
+    count_found(pool, &found);
+    if (rc == LIDO_OK)
+        return true;
+    lido__log(pool, LIDO_LOG_WARN, "a lease of a shared connection did not come clean: %s",
+              why.text[0] != '\0' ? why.text : lido_status_name(rc));
+    record->expires_ns = INT64_MIN;
+    return true;
+}
+
+static int leave_shared(lido_pool *pool, struct lido__cell *cell,
+                        bool transaction_was_reset, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    bool has_asked = false;
+
+    if (pool->sharing == LIDO__SHARE_ALL && !is_outside(record))
+        has_asked = end_own_transaction(pool, cell, transaction_was_reset);
+    if (!lido__share_leave(pool, cell))
+        return LIDO_OK;
+    return lido__record_return(pool, record, transaction_was_reset, has_asked, err);
 }
 
 int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options *options,
                       struct lido_error *err)
 {
-    struct lido_reset found = { .size = sizeof found };
-    struct lido_error why;
+    bool transaction_was_reset = options != NULL && options->transaction_was_reset != 0;
+    struct lido__cell *cell;
     struct lido_record *record;
-    lido_pool *pool;
     int rc;
 
-    if (options != NULL)
-        return lido_fail(err, SQLITE_MISUSE, "check-in takes no options yet: pass NULL");
-    rc = lido__lease_use(conn, &record, err);
+    if (options != NULL && options->size != sizeof *options)
+        return lido_fail(err, SQLITE_MISUSE,
+                         "check-in options of %zu bytes, not %zu: start from "
+                         "LIDO_CHECKIN_OPTIONS_INIT",
+                         options->size, sizeof *options);
+    rc = lido__lease_use(conn, &cell, err);
     if (rc != LIDO_OK)
         return rc;
-    if (!lido__slot_try(record, lido__slot_word(conn->generation, LIDO__LENT),
+    if (!lido__cell_try(cell, lido__slot_word(conn->generation, LIDO__LENT),
                         LIDO__RETURNING))
         return lido_fail(err, LIDO_STALE, "the lease has ended");
     *conn = (struct lido_conn)LIDO_CONN_INIT;
     /* A release: who sees this one counted also sees its checkout counted. */
-    lido__publish(&record->checkins, lido__read(&record->checkins) + 1);
-    pool = record->pool;
-    why.text[0] = '\0';
-    rc = clean(pool, record, &found, &why);
-    count_found(pool, &found);
-    if (rc == LIDO_OK && !lido__hooks_want(&pool->hooks, LIDO__CHECKIN) &&
-        !lido__logs(pool, LIDO_LOG_DEBUG) && lido__slot_release_quick(pool, record))
-        return LIDO_OK;
-    return finish(pool, record, rc, &why, err);
+    lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
+    record = lido__cell_record(cell);
+    if (cell != &record->own)
+        return leave_shared(record->pool, cell, transaction_was_reset, err);
+    return lido__record_return(record->pool, record, transaction_was_reset, false, err);
 }

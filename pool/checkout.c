@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checkout: a slot is claimed, its connection opened if it has none, and the checkout hooks
- * asked.
+ * Checkout: a slot is claimed, its connection opened if it has none or is too old, pinged if
+ * the pool asks for it, and the checkout hooks asked.
  *
- * A checkout hook that answers LIDO_DISCONNECT gets another connection in the same slot and
- * all hooks run again, two times in all; after the second the checkout fails.  As in
- * SQLAlchemy the third connection is opened before it gives up.  A checkout that fails gives
- * the slot back, and so to whoever waits.
+ * A checkout hook that answers LIDO_DISCONNECT, or a ping that fails, gets another connection
+ * in the same slot and all hooks run again, two times in all; after the second the checkout
+ * fails.  As in SQLAlchemy the third connection is opened before it gives up.  A checkout
+ * that fails gives the slot back, and so to whoever waits.
  *
  * Threads: any.  The slot is the caller's from the claim on.
  */
@@ -16,77 +16,125 @@
 
 #define CHECKOUT_TRIES 2
 
-/* The claim is undone.  `is_new`: the slot never had a connection under this claim, so it
-   goes back as mere capacity, and no checkin hook runs. */
-static void give_up(lido_pool *pool, struct lido_record *record,
-                    const struct lido_conn *conn, bool is_new)
+/* The claim is undone.  A slot that never had a connection under this claim goes back as mere
+   capacity, and no checkin hook runs. */
+static void give_up(lido_pool *pool, struct lido__cell *cell, uint64_t generation)
 {
-    if (!lido__slot_try(record, lido__slot_word(conn->generation, LIDO__LENT),
-                        LIDO__RETURNING))
+    struct lido_record *record = lido__cell_record(cell);
+
+    if (!lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING))
         return; /* a hook checked it in by itself; the slot may be another's by now */
-    if (!is_new)
-        lido__record_fire(pool, record, LIDO__CHECKIN, NULL, NULL, NULL);
-    if (!lido__slot_release(pool, record, is_new)) {
-        lido__record_disconnect(pool, record, LIDO__CLOSE_SURPLUS, NULL);
-        lido__slot_release(pool, record, true);
-    }
+    if (cell != &record->own && !lido__share_leave_alone(pool, cell))
+        return;
+    if (record->is_new)
+        lido__slot_vacate(pool, record);
+    else
+        lido__record_give_back(pool, record, NULL);
 }
 
-static int ask_hooks(lido_pool *pool, struct lido_record *record,
-                     const struct lido_conn *conn, int64_t deadline_ns,
-                     struct lido_error *err)
+static int ping(lido_pool *pool, struct lido_record *record, bool was_fresh,
+                struct lido_error *err)
 {
+    const struct lido__driver *driver = &pool->config.driver;
+    struct lido_error why = LIDO_ERROR_INIT;
+    int rc;
+
+    if (!pool->config.pre_ping || was_fresh || driver->table->ping == NULL)
+        return LIDO_OK;
+    lido__assert_unlocked();
+    rc = driver->table->ping(driver->ctx, record->handle, &why);
+    if (rc == LIDO_OK)
+        return LIDO_OK;
+    lido_fail(err, LIDO_INVALIDATE_POOL, "a ping answered %s: %s", lido_status_name(rc),
+              why.text);
+    return LIDO_INVALIDATE_POOL;
+}
+
+static bool asks_for_another(int rc)
+{
+    int code = rc & ~LIDO_FATAL;
+
+    return code == LIDO_DISCONNECT || code == LIDO_INVALIDATE_POOL;
+}
+
+/* One round: LIDO_OK, or what the ping or a hook said. */
+static int ask_once(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
+                    struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido_conn conn = { cell, generation };
+    struct lido_event special = { .conn = &conn };
+    bool was_fresh = record->is_fresh;
+    int rc;
+
+    record->is_fresh = false;
+    rc = ping(pool, record, was_fresh, err);
+    if (rc == LIDO_OK)
+        rc = lido__record_fire(pool, record, LIDO__CHECKOUT, &special, err);
+    return rc;
+}
+
+static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
+                     int64_t deadline_ns, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido_error story = LIDO_ERROR_INIT, *why = err != NULL ? err : &story;
     int rc;
 
     for (int i = 0; i < CHECKOUT_TRIES; i++) {
-        rc = lido__record_fire(pool, record, LIDO__CHECKOUT, conn, NULL, err);
-        if (!lido__lease_is_good(record, conn->generation))
-            return rc != LIDO_OK && rc != LIDO_DISCONNECT
+        rc = ask_once(pool, cell, generation, why);
+        if (!lido__lease_is_good(cell, generation))
+            return rc != LIDO_OK && !asks_for_another(rc)
                        ? rc
                        : lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
+        if (rc == LIDO_OK && record->handle == NULL)
+            return lido_fail(err, LIDO_NO_CONNECTION,
+                             "a checkout hook closed the connection");
         if (rc == LIDO_OK)
             return LIDO_OK;
-        lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, NULL);
-        if (rc != LIDO_DISCONNECT)
+        if ((rc & ~LIDO_FATAL) == LIDO_INVALIDATE_POOL)
+            lido__pool_stamp(pool, record);
+        lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why);
+        if (!asks_for_another(rc))
             return rc;
         rc = lido__record_connect(pool, record, deadline_ns, err);
         if (rc != LIDO_OK)
             return rc;
     }
-    lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, NULL);
+    lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why);
     return lido_fail(err, LIDO_DISCONNECT,
-                     "the checkout hooks refused %d connections one after the other",
+                     "the checkout hooks or the ping refused %d connections one after the "
+                     "other",
                      CHECKOUT_TRIES);
 }
 
 /* What a checkout does beyond the claim when it has to do anything. */
-static int prepare(lido_pool *pool, struct lido_record *record,
-                   const struct lido_conn *conn, int64_t deadline_ns,
-                   struct lido_error *err)
+static int prepare(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
+                   int64_t deadline_ns, struct lido_error *err)
 {
-    bool is_new = record->handle == NULL;
-    int rc = LIDO_OK;
+    struct lido_record *record = lido__cell_record(cell);
+    int rc = lido__record_connect(pool, record, deadline_ns, err);
 
-    if (is_new)
-        rc = lido__record_connect(pool, record, deadline_ns, err);
+    if (rc == LIDO_OK && cell != &record->own)
+        lido__share_set_stage(pool, record, LIDO__STAGE_ASKING);
+    if (rc == LIDO_OK)
+        rc = ask_hooks(pool, cell, generation, deadline_ns, err);
     if (rc != LIDO_OK) {
-        give_up(pool, record, conn, is_new);
+        give_up(pool, cell, generation);
         return rc;
     }
-    rc = ask_hooks(pool, record, conn, deadline_ns, err);
-    if (rc != LIDO_OK) {
-        give_up(pool, record, conn, false);
-        return rc;
-    }
+    if (cell != &record->own)
+        lido__share_set_stage(pool, record, LIDO__STAGE_READY);
     lido__log(pool, LIDO_LOG_DEBUG, "connection checked out: lease %llu",
-              (unsigned long long)conn->generation);
+              (unsigned long long)generation);
     return LIDO_OK;
 }
 
-static bool needs_preparing(const lido_pool *pool, const struct lido_record *record)
+static bool needs_preparing(const lido_pool *pool, const struct lido_record *record,
+                            int64_t now_ns)
 {
-    return record->handle == NULL || lido__hooks_want(&pool->hooks, LIDO__CHECKOUT) ||
-           lido__logs(pool, LIDO_LOG_DEBUG);
+    return record->handle == NULL || lido__record_is_outdated(pool, record, now_ns) ||
+           pool->asks_always || lido__hooks_want(&pool->hooks, LIDO__CHECKOUT);
 }
 
 static int check_options(const struct lido_checkout_options *options,
@@ -105,14 +153,62 @@ static int check_options(const struct lido_checkout_options *options,
     return LIDO_OK;
 }
 
+/* A lease that joins others on a record that is in use: a nested one is done, one that shares
+   with other threads asks the hooks for itself. */
+static int join(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
+                bool is_nested, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido_conn conn = { cell, generation };
+    struct lido_event special = { .conn = &conn };
+    int rc;
+
+    if (is_nested)
+        return LIDO_OK;
+    rc = lido__record_fire(pool, record, LIDO__CHECKOUT, &special, err);
+    if (rc == LIDO_OK && !lido__lease_is_good(cell, generation))
+        return lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
+    if (rc != LIDO_OK &&
+        lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING) &&
+        lido__share_leave(pool, cell))
+        lido__record_return(pool, record, false, false, NULL);
+    return rc;
+}
+
+/* The road on which leases share a record. */
+static int checkout_shared(lido_pool *pool, struct lido__claim *claim,
+                           struct lido_conn *out, const char *file, int line,
+                           const char *label, struct lido_error *err)
+{
+    bool shares_all = pool->sharing == LIDO__SHARE_ALL;
+    struct lido__cell *cell;
+    uint64_t generation;
+    int rc;
+
+    claim->deadline_ns = lido__deadline_ns(pool->config.clock, claim->timeout_ms);
+    rc = lido__share_checkout(pool, claim, &cell, err);
+    if (rc != LIDO_OK)
+        return rc;
+    lido__lease_tell(cell, file, line, label);
+    generation = lido__slot_generation(lido__read(&cell->word));
+    rc = claim->is_joined
+             ? join(pool, cell, generation, !shares_all && !claim->is_unique, err)
+             : prepare(pool, cell, generation, claim->deadline_ns, err);
+    if (rc != LIDO_OK)
+        return rc;
+    lido__bump(&cell->checkouts);
+    *out = (struct lido_conn){ cell, generation };
+    return LIDO_OK;
+}
+
 int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                           const struct lido_checkout_options *options, const char *file,
                           int line, struct lido_error *err)
 {
-    int64_t timeout_ms, deadline_ns = 0;
-    struct lido_record *record;
+    struct lido__claim claim = { .record = NULL };
+    struct lido__cell *cell;
     uint64_t generation;
-    bool has_waited;
+    int64_t now_ns;
     int rc;
 
     if (out == NULL)
@@ -125,31 +221,33 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
     rc = check_options(options, err);
     if (rc != LIDO_OK)
         return rc;
-    timeout_ms = options != NULL && options->timeout_ms != LIDO_TIMEOUT_POOL
-                     ? options->timeout_ms
-                     : pool->config.pool_timeout_ms;
+    claim.timeout_ms = options != NULL && options->timeout_ms != LIDO_TIMEOUT_POOL
+                           ? options->timeout_ms
+                           : pool->config.pool_timeout_ms;
+    claim.is_unique = options != NULL && options->unique != 0;
+    if (pool->sharing != LIDO__SHARE_NONE)
+        return checkout_shared(pool, &claim, out, file, line,
+                               options != NULL ? options->label : NULL, err);
 
-    record = lido__slot_claim_quick(pool);
-    has_waited = record == NULL;
-    if (has_waited) {
-        deadline_ns = lido__deadline_ns(pool->config.clock, timeout_ms);
-        rc = lido__slot_claim(pool, &record, timeout_ms, deadline_ns, err);
+    claim.record = lido__slot_claim_quick(pool);
+    if (claim.record == NULL) {
+        claim.deadline_ns = lido__deadline_ns(pool->config.clock, claim.timeout_ms);
+        rc = lido__slot_claim(pool, &claim, err);
         if (rc != LIDO_OK)
             return rc;
     }
-    lido__lease_tell(record, file, line, options != NULL ? options->label : NULL);
-    generation = lido__slot_generation(lido__read(&record->word));
-    if (needs_preparing(pool, record)) {
-        struct lido_conn conn = { record, generation };
-
-        if (!has_waited)
-            deadline_ns = lido__deadline_ns(pool->config.clock, timeout_ms);
-        rc = prepare(pool, record, &conn, deadline_ns, err);
+    cell = &claim.record->own;
+    now_ns = lido__lease_tell(cell, file, line, options != NULL ? options->label : NULL);
+    generation = lido__slot_generation(lido__read(&cell->word));
+    if (needs_preparing(pool, claim.record, now_ns)) {
+        if (claim.deadline_ns == 0)
+            claim.deadline_ns = lido__deadline_ns(pool->config.clock, claim.timeout_ms);
+        rc = prepare(pool, cell, generation, claim.deadline_ns, err);
         if (rc != LIDO_OK)
             return rc;
     }
-    lido__bump(&record->checkouts);
-    out->cell = record; /* one by one: a copied struct costs a stalled load, 8 ns in all */
+    lido__bump(&cell->checkouts);
+    out->cell = cell; /* one by one: a copied struct costs a stalled load, 8 ns in all */
     out->generation = generation;
     return LIDO_OK;
 }

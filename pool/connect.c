@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The driver's side of a record: opening and closing its connection, with the hooks around.
+ * The driver's side of a record: opening, replacing and closing its connection, with the
+ * hooks around.
  *
- * first_connect runs once per pool: who opens the first connection runs it, who opens
- * another meanwhile waits, because connect hooks may rely on what it did.  Who comes while it
- * runs waits before claiming a slot (pool/slots.c); here waits who has one already.  If it
- * fails the next one runs it again.  A connection that its own first_connect hook opens (a
- * checkout inside the hook) does not wait for itself.
+ * A connection is replaced when it is older than `pool_recycle`, strictly; when it was marked
+ * by a soft invalidation, which is the same as being too old from now on; or when the pool was
+ * invalidated after its opening began.  The last is decided by counting connects and
+ * invalidations, not by time: two things that happen within one tick of a clock have an
+ * order all the same.
  *
  * A connection that a connect hook refused is closed here, with its close hooks: SQLAlchemy
- * leaves it to the garbage collector.
+ * leaves it to the garbage collector.  The only home of a memory database is never too old.
  *
  * Threads: the record is the caller's (LENT or RETURNING).  No lock is held on entry, and
  * none while the driver or a hook runs.
@@ -17,87 +18,72 @@
 #include "pool/pool.h"
 
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
-                      const struct lido_conn *conn, int *begin_mode, struct lido_error *err)
+                      const struct lido_event *special, struct lido_error *err)
 {
     bool is_sqlite = (pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
-    struct lido_event what = {
-        .size = sizeof what,
-        .pool = pool,
-        .record = record,
-        .conn = conn,
-        .handle = record->handle,
-        .sqlite = is_sqlite ? record->handle : NULL,
-        .begin_mode = begin_mode,
-    };
+    enum lido__standing standing = (enum lido__standing)lido__read(&record->standing);
+    struct lido_event what = { .size = sizeof what };
 
     if (!lido__hooks_want(&pool->hooks, event))
         return LIDO_OK;
+    if (special != NULL)
+        what = *special;
+    what.size = sizeof what;
+    what.pool = pool;
+    what.record = standing == LIDO__DETACHED || standing == LIDO__ADOPTED ? NULL : record;
+    what.handle = record->handle;
+    what.sqlite = is_sqlite ? record->handle : NULL;
     return lido__hooks_fire(&pool->hooks, event, &what, err);
 }
 
-/* Waits for another thread's first_connect.  True if this thread is to run it. */
-static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
-                       struct lido_error *err)
+/* By chance, so that connections opened together are not replaced together. */
+static int64_t jitter_ns(const lido_pool *pool, uint64_t stamp)
 {
-    int rc = LIDO_OK;
+    uint64_t mixed = (stamp + pool->id) * UINT64_C(0x9e3779b97f4a7c15);
+    int64_t most_ms = pool->config.recycle_jitter_ms;
 
-    *is_mine = false;
-    lido__mutex_lock(&pool->lock);
-    while (rc == LIDO_OK && lido__first_is_others_locked(pool))
-        if (!lido__bell_wait_locked(&pool->first_ran, &pool->lock, pool->config.clock,
-                                    deadline_ns))
-            rc = LIDO_POOL_TIMEOUT;
-    if (rc == LIDO_OK &&
-        (pool->first == LIDO__FIRST_TO_COME || pool->first == LIDO__FIRST_CLAIMED)) {
-        /* With no hook there is nothing that others would have to wait for. */
-        *is_mine = lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT);
-        pool->first = *is_mine ? LIDO__FIRST_RUNNING : LIDO__FIRST_DONE;
-        pool->first_runner = lido__thread();
-        if (!*is_mine)
-            lido__bell_ring_locked(&pool->first_ran);
-    }
-    pool->counts.timeouts += rc != LIDO_OK;
-    lido__mutex_unlock(&pool->lock);
-    if (rc != LIDO_OK)
-        lido_fail(err, rc, "the first_connect hook of another thread did not end in time");
-    return rc;
+    return most_ms == 0
+               ? 0
+               : (int64_t)((mixed ^ mixed >> 32) % ((uint64_t)most_ms * LIDO_NS_PER_MS));
 }
 
-static int run_first_connect(lido_pool *pool, struct lido_record *record,
-                             int64_t deadline_ns, struct lido_error *err)
+static int64_t expiry_ns(const lido_pool *pool, int64_t started_ns, uint64_t stamp)
 {
-    bool is_mine;
-    int rc = claim_first(pool, deadline_ns, &is_mine, err);
+    const struct lido__pool_config *config = &pool->config;
+    int64_t span_ns;
 
-    if (rc != LIDO_OK || !is_mine)
-        return rc;
-    rc = lido__record_fire(pool, record, LIDO__FIRST_CONNECT, NULL, NULL, err);
-    lido__mutex_lock(&pool->lock);
-    pool->first = rc == LIDO_OK ? LIDO__FIRST_DONE : LIDO__FIRST_TO_COME;
-    lido__bell_ring_locked(&pool->first_ran);
-    lido__mutex_unlock(&pool->lock);
-    return rc;
+    if (config->recycle_ms < 0 || config->is_memory)
+        return INT64_MAX;
+    if (config->recycle_ms > INT64_MAX / 4 / LIDO_NS_PER_MS)
+        return INT64_MAX;
+    span_ns = config->recycle_ms * LIDO_NS_PER_MS + jitter_ns(pool, stamp);
+    return started_ns > INT64_MAX - span_ns ? INT64_MAX : started_ns + span_ns;
 }
 
-/* The connection of the one who was to run first_connect did not open. */
-static void unclaim_first(lido_pool *pool)
+static void begin_connecting(lido_pool *pool, struct lido_record *record)
 {
+    uint64_t stamp;
+
+    lido__info_drop(&record->info);
+    record->started_ns = lido__age_ns(pool->config.clock);
     lido__mutex_lock(&pool->lock);
-    if (pool->first == LIDO__FIRST_CLAIMED && pool->first_runner == lido__thread()) {
-        pool->first = LIDO__FIRST_TO_COME;
-        lido__bell_ring_locked(&pool->first_ran);
-    }
+    stamp = ++pool->stamps;
     lido__mutex_unlock(&pool->lock);
+    lido__write(&record->stamp, stamp);
+    record->expires_ns = expiry_ns(pool, record->started_ns, stamp);
+    record->is_fresh = true;
 }
 
 static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_error *err)
 {
     const struct lido__driver *driver = &pool->config.driver;
+    struct lido_connect how = pool->how;
     void *handle = NULL;
     int rc;
 
+    how.busy_ctx = record;
     lido__assert_unlocked();
-    rc = driver->table->connect(driver->ctx, &pool->how, record, &handle, err);
+    rc = driver->table->connect(driver->ctx, &how, record, &handle, err);
     if (rc == LIDO_OK && handle == NULL)
         rc = lido_fail(err, SQLITE_MISUSE, "the driver %s connected without a handle",
                        driver->table->name);
@@ -109,33 +95,76 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
     return LIDO_OK;
 }
 
-static void count(lido_pool *pool, uint64_t *counter)
+static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
+                        struct lido_error *err)
 {
+    int rc;
+
+    begin_connecting(pool, record);
+    rc = open_handle(pool, record, err);
+    if (rc == LIDO_OK) {
+        lido__pool_count(pool, &pool->counts.connects);
+        rc = lido__first_run(pool, record, deadline_ns, err);
+        if (rc == LIDO_OK)
+            rc = lido__record_fire(pool, record, LIDO__CONNECT, NULL, err);
+        if (rc != LIDO_OK && record->is_new)
+            lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, false, NULL);
+        else if (rc != LIDO_OK)
+            lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, err);
+    }
+    if (rc != LIDO_OK) {
+        lido__first_unclaim(pool);
+        lido__pool_count(pool, &pool->counts.connect_failures);
+        return rc;
+    }
+    record->is_new = false;
+    lido__log(pool, LIDO_LOG_INFO, "connection opened: %s", pool->how.database);
+    return LIDO_OK;
+}
+
+bool lido__record_is_outdated(const lido_pool *pool, const struct lido_record *record,
+                              int64_t now_ns)
+{
+    return now_ns > record->expires_ns ||
+           lido__read(&record->stamp) < lido__read(&pool->invalid_stamp);
+}
+
+/* False if another was replaced for its age so recently that this one has to wait. */
+static bool may_replace_now(lido_pool *pool, const struct lido_record *record,
+                            int64_t now_ns)
+{
+    const int64_t spacing_ns = pool->config.recycle_spacing_ms * LIDO_NS_PER_MS;
+    bool may = true;
+
+    if (spacing_ns == 0 || record->expires_ns == INT64_MIN ||
+        lido__read(&record->stamp) < lido__read(&pool->invalid_stamp))
+        return true;
     lido__mutex_lock(&pool->lock);
-    ++*counter;
+    may = pool->replaced_ns == 0 || now_ns - pool->replaced_ns >= spacing_ns;
+    if (may)
+        pool->replaced_ns = now_ns;
     lido__mutex_unlock(&pool->lock);
+    return may;
 }
 
 int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                          struct lido_error *err)
 {
-    int rc = open_handle(pool, record, err);
+    int64_t now_ns;
+    int rc;
 
-    if (rc == LIDO_OK) {
-        count(pool, &pool->counts.connects);
-        rc = run_first_connect(pool, record, deadline_ns, err);
-        if (rc == LIDO_OK)
-            rc = lido__record_fire(pool, record, LIDO__CONNECT, NULL, NULL, err);
-        if (rc != LIDO_OK)
-            lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, NULL);
+    if (record->handle != NULL) {
+        now_ns = lido__age_ns(pool->config.clock);
+        if (!lido__record_is_outdated(pool, record, now_ns) ||
+            !may_replace_now(pool, record, now_ns))
+            return LIDO_OK;
+        rc = lido__record_disconnect(pool, record, LIDO__CLOSE_OLD, true, err);
+        if (rc != LIDO_OK) {
+            lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, err);
+            return rc;
+        }
     }
-    if (rc != LIDO_OK) {
-        unclaim_first(pool);
-        count(pool, &pool->counts.connect_failures);
-        return rc;
-    }
-    lido__log(pool, LIDO_LOG_INFO, "connection opened: %s", pool->how.database);
-    return LIDO_OK;
+    return connect_anew(pool, record, deadline_ns, err);
 }
 
 static void count_close(lido_pool *pool, enum lido__close_reason reason, bool has_failed)
@@ -147,34 +176,106 @@ static void count_close(lido_pool *pool, enum lido__close_reason reason, bool ha
     counts->closed_surplus += reason == LIDO__CLOSE_SURPLUS;
     counts->closed_unclean += reason == LIDO__CLOSE_UNCLEAN;
     counts->closed_by_hook += reason == LIDO__CLOSE_HOOK;
+    counts->closed_invalid += reason == LIDO__CLOSE_INVALID;
+    counts->closed_old += reason == LIDO__CLOSE_OLD;
+    counts->closed_idle += reason == LIDO__CLOSE_IDLE;
+    counts->closed_detached += reason == LIDO__CLOSE_TAKEN;
     counts->close_failures += has_failed;
     lido__mutex_unlock(&pool->lock);
 }
 
-int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
-                            enum lido__close_reason reason, struct lido_error *err)
+int lido__record_drop(lido_pool *pool, struct lido_record *record,
+                      enum lido__close_reason reason, struct lido_error *err)
 {
     static const char *const why[] = {
-        [LIDO__CLOSE_POOL] = "the pool is closed",
+        [LIDO__CLOSE_POOL] = "the pool is closed or disposed of",
         [LIDO__CLOSE_SURPLUS] = "enough are idle",
         [LIDO__CLOSE_UNCLEAN] = "it could not be cleaned",
         [LIDO__CLOSE_HOOK] = "a hook refused it",
+        [LIDO__CLOSE_INVALID] = "it was invalidated",
+        [LIDO__CLOSE_OLD] = "it was too old, or marked",
+        [LIDO__CLOSE_IDLE] = "it was idle for too long",
+        [LIDO__CLOSE_TAKEN] = "it was detached",
     };
     const struct lido__driver *driver = &pool->config.driver;
-    bool is_suspect = reason == LIDO__CLOSE_UNCLEAN || reason == LIDO__CLOSE_HOOK;
+    bool is_suspect = reason == LIDO__CLOSE_UNCLEAN || reason == LIDO__CLOSE_HOOK ||
+                      reason == LIDO__CLOSE_INVALID || reason == LIDO__CLOSE_OLD;
     struct lido_error failure = LIDO_ERROR_INIT;
-    int rc, close_rc;
+    int rc;
 
     if (record->handle == NULL)
         return LIDO_OK;
-    rc = lido__record_fire(pool, record, LIDO__CLOSE, NULL, NULL, err);
+    lido__finalizers_drop(record);
     lido__assert_unlocked();
-    close_rc = driver->table->close(driver->ctx, record->handle, is_suspect, &failure);
+    rc = driver->table->close(driver->ctx, record->handle, is_suspect, &failure);
     record->handle = NULL;
-    count_close(pool, reason, close_rc != LIDO_OK);
-    if (close_rc != LIDO_OK)
+    count_close(pool, reason, rc != LIDO_OK);
+    if (rc != LIDO_OK)
         lido__log(pool, LIDO_LOG_ERROR, "closing a connection answered %s: %s",
-                  lido_status_name(close_rc), failure.text);
+                  lido_status_name(rc), failure.text);
     lido__log(pool, LIDO_LOG_INFO, "connection closed: %s", why[reason]);
+    if ((rc & LIDO_FATAL) == 0)
+        return LIDO_OK;
+    if (err != NULL)
+        *err = failure;
     return rc;
+}
+
+int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
+                            enum lido__close_reason reason, bool may_refuse,
+                            struct lido_error *err)
+{
+    bool is_detached = lido__record_is(record, LIDO__DETACHED);
+    int rc, drop_rc;
+
+    if (record->handle == NULL)
+        return LIDO_OK;
+    rc = lido__record_fire(pool, record, is_detached ? LIDO__CLOSE_DETACHED : LIDO__CLOSE,
+                           NULL, err);
+    if (rc != LIDO_OK && may_refuse)
+        return rc;
+    drop_rc = lido__record_drop(pool, record, reason, rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : drop_rc;
+}
+
+int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
+                                   const struct lido_error *why, struct lido_error *err)
+{
+    struct lido_event special = { .reason = why };
+    bool is_detached = lido__record_is(record, LIDO__DETACHED);
+    int rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, err);
+
+    if (rc == LIDO_OK && record->handle != NULL && !lido__record_is(record, LIDO__ADOPTED))
+        rc = lido__record_fire(pool, record,
+                               is_detached ? LIDO__CLOSE_DETACHED : LIDO__CLOSE, NULL, err);
+    return rc;
+}
+
+void lido__record_invalidate(lido_pool *pool, struct lido_record *record,
+                             enum lido__close_reason reason, const struct lido_error *why)
+{
+    struct lido_event special = { .reason = why };
+    struct lido_error story = LIDO_ERROR_INIT;
+    int rc;
+
+    if (record->handle == NULL)
+        return;
+    rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, &story);
+    if (rc == LIDO_OK)
+        rc = lido__record_disconnect(pool, record, reason, false, &story);
+    else
+        lido__record_drop(pool, record, reason, NULL);
+    if (rc != LIDO_OK)
+        lido__log(pool, LIDO_LOG_ERROR, "invalidating a connection, a hook answered %s: %s",
+                  lido_status_name(rc), story.text);
+}
+
+void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)
+{
+    lido__mutex_lock(&pool->lock);
+    if (record == NULL || lido__read(&pool->invalid_stamp) < lido__read(&record->stamp)) {
+        lido__write(&pool->invalid_stamp, ++pool->stamps);
+        pool->invalidated_ns = lido__age_ns(pool->config.clock);
+    }
+    lido__mutex_unlock(&pool->lock);
 }

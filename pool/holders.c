@@ -15,24 +15,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool read_once(struct lido_record *record, int64_t now_ns, struct lido_holder *out)
+static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
 {
     uint64_t words[LIDO__LABEL_WORDS] = { 0 };
-    uint64_t retold = lido__observe(&record->retold);
-    uint64_t generation = lido__observe(&record->told);
+    uint64_t retold = lido__observe(&cell->retold);
+    uint64_t generation = lido__observe(&cell->told);
 
-    if (generation == 0 || !lido__lease_is_good(record, generation))
+    if (generation == 0 || !lido__lease_is_good(cell, generation))
         return false;
     *out = (struct lido_holder){
         .size = sizeof *out,
         .lease = generation,
-        .thread = lido__thread_id(lido__observe(&record->owner)),
-        .age_ns = now_ns - (int64_t)lido__observe(&record->since_ns),
-        .file = (const char *)(uintptr_t)lido__observe(&record->file),
-        .line = (int)lido__observe(&record->line),
+        .thread = lido__thread_id(lido__observe(&cell->owner)),
+        .age_ns = now_ns - (int64_t)lido__observe(&cell->since_ns),
+        .file = (const char *)(uintptr_t)lido__observe(&cell->file),
+        .line = (int)lido__observe(&cell->line),
     };
     for (int i = 0; i < LIDO__LABEL_WORDS; i++) {
-        words[i] = lido__observe(&record->label[i]);
+        words[i] = lido__observe(&cell->label[i]);
         if (i == 0 && words[0] == 0)
             break; /* no label: the other words are an old one's */
     }
@@ -40,16 +40,33 @@ static bool read_once(struct lido_record *record, int64_t now_ns, struct lido_ho
     out->label[sizeof out->label - 1] = '\0';
     if (out->age_ns < 0)
         out->age_ns = 0; /* it was checked out after the clock was read */
-    return lido__read(&record->told) == generation &&
-           lido__read(&record->retold) == retold && lido__lease_is_good(record, generation);
+    return lido__read(&cell->told) == generation && lido__read(&cell->retold) == retold &&
+           lido__lease_is_good(cell, generation);
 }
 
-static bool read_holder(struct lido_record *record, int64_t now_ns, struct lido_holder *out)
+static bool read_holder(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
 {
     for (int i = 0; i < 3; i++)
-        if (read_once(record, now_ns, out))
+        if (read_once(cell, now_ns, out))
             return true;
     return false;
+}
+
+/* Every cell that may be a lease: those of the slots, and those that share. */
+static struct lido__cell *first_cell(const lido_pool *pool)
+{
+    struct lido_record *slot = lido__slots_first(pool);
+
+    return slot != NULL ? &slot->own : lido__cells_first(pool);
+}
+
+static struct lido__cell *next_cell(const lido_pool *pool, struct lido__cell *cell)
+{
+    struct lido_record *slot = lido__cell_record(cell);
+
+    if (slot == NULL || cell != &slot->own)
+        return cell->next;
+    return slot->next != NULL ? &slot->next->own : lido__cells_first(pool);
 }
 
 static int by_age(const void *left, const void *right)
@@ -73,14 +90,14 @@ int lido_pool_holders(lido_pool *pool,
                          "no pool, or no function to show its holders to");
     if (lido__is_forked())
         return lido__fail_forked(err);
-    for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
+    for (struct lido__cell *at = first_cell(pool); at != NULL; at = next_cell(pool, at))
         room++;
     holders = lido__new((room + 1) * sizeof *holders);
     if (holders == NULL)
         return lido_fail(err, SQLITE_NOMEM, "out of memory for a list of %zu leases", room);
     now_ns = lido__age_ns(pool->config.clock);
-    for (struct lido_record *at = lido__slots_first(pool); at != NULL && count < room;
-         at = at->next)
+    for (struct lido__cell *at = first_cell(pool); at != NULL && count < room;
+         at = next_cell(pool, at))
         count += read_holder(at, now_ns, &holders[count]);
     qsort(holders, count, sizeof *holders, by_age);
     lido__assert_unlocked();
@@ -120,7 +137,7 @@ void lido__holders_describe(lido_pool *pool, char *text, size_t size)
     size_t used;
 
     text[0] = '\0';
-    for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next) {
+    for (struct lido__cell *at = first_cell(pool); at != NULL; at = next_cell(pool, at)) {
         if (!read_holder(at, now_ns, &holder))
             continue;
         if (count < 2)

@@ -19,20 +19,25 @@ static int fail_stale(const struct lido_conn *conn, struct lido_error *err)
 
 static bool is_lent(const struct lido_conn *conn)
 {
-    const struct lido_record *record = conn->cell;
+    const struct lido__cell *cell = conn->cell;
 
-    return record != NULL && lido__lease_is_good(record, conn->generation);
+    return cell != NULL && lido__lease_is_good(cell, conn->generation);
 }
 
-static bool is_mine(const struct lido_record *record)
+static const lido_pool *pool_of(const struct lido__cell *cell)
 {
-    assert(record != NULL);
-    return !record->pool->config.check_same_thread ||
-           lido__read(&record->owner) == lido__thread();
+    return lido__cell_record(cell)->pool;
 }
 
-/* The slot of a lease that is good, whoever's it is. */
-static int find_lent(const struct lido_conn *conn, struct lido_record **out,
+static bool is_mine(const struct lido__cell *cell)
+{
+    assert(cell != NULL);
+    return !pool_of(cell)->config.check_same_thread ||
+           lido__read(&cell->owner) == lido__thread();
+}
+
+/* The cell of a lease that is good, whoever's it is. */
+static int find_lent(const struct lido_conn *conn, struct lido__cell **out,
                      struct lido_error *err)
 {
     *out = NULL;
@@ -46,7 +51,7 @@ static int find_lent(const struct lido_conn *conn, struct lido_record **out,
     return LIDO_OK;
 }
 
-int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
+int lido__lease_use(const struct lido_conn *conn, struct lido__cell **out,
                     struct lido_error *err)
 {
     int rc = find_lent(conn, out, err);
@@ -62,12 +67,24 @@ int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
     return rc;
 }
 
-/* The lease's slot if this thread may use it now, without a word about why not. */
+int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **out,
+                              struct lido_error *err)
+{
+    int rc = lido__lease_use(conn, out, err);
+
+    if (rc != LIDO_OK || lido__cell_record(*out)->handle != NULL)
+        return rc;
+    *out = NULL;
+    return lido_fail(err, LIDO_NO_CONNECTION,
+                     "the lease has no connection any more: it was invalidated or closed");
+}
+
+/* The lease's record if this thread may use it now, without a word about why not. */
 static const struct lido_record *usable(const struct lido_conn *conn)
 {
     if (conn == NULL || lido__is_forked() || !is_lent(conn) || !is_mine(conn->cell))
         return NULL;
-    return conn->cell;
+    return lido__cell_record(conn->cell);
 }
 
 void *lido_conn_handle(const struct lido_conn *conn)
@@ -91,16 +108,16 @@ lido_pool *lido_conn_pool(const struct lido_conn *conn)
 {
     if (conn == NULL || lido__is_forked() || !is_lent(conn))
         return NULL;
-    return ((const struct lido_record *)conn->cell)->pool;
+    return lido__cell_record(conn->cell)->pool;
 }
 
-static void write_label(struct lido_record *record, const char *label)
+static void write_label(struct lido__cell *cell, const char *label)
 {
     uint64_t words[LIDO__LABEL_WORDS] = { 0 };
     size_t length;
 
     if (label == NULL || label[0] == '\0') {
-        lido__publish(&record->label[0], 0);
+        lido__publish(&cell->label[0], 0);
         return;
     }
     length = strnlen(label, sizeof words);
@@ -109,64 +126,89 @@ static void write_label(struct lido_record *record, const char *label)
             continue;
     memcpy(words, label, length);
     for (int i = 0; i < LIDO__LABEL_WORDS; i++)
-        lido__publish(&record->label[i], words[i]);
+        lido__publish(&cell->label[i], words[i]);
 }
 
-static uint64_t begin_telling(struct lido_record *record)
+static uint64_t begin_telling(struct lido__cell *cell)
 {
-    lido__write(&record->told, 0);
-    return lido__slot_generation(lido__read(&record->word));
+    lido__write(&cell->told, 0);
+    return lido__slot_generation(lido__read(&cell->word));
 }
 
 /* The same lease tells something new: in the end `told` is what it was. */
-static uint64_t begin_retelling(struct lido_record *record)
+static uint64_t begin_retelling(struct lido__cell *cell)
 {
-    uint64_t generation = begin_telling(record);
+    uint64_t generation = begin_telling(cell);
 
-    lido__publish(&record->retold, lido__read(&record->retold) + 1);
+    lido__publish(&cell->retold, lido__read(&cell->retold) + 1);
     return generation;
 }
 
-void lido__lease_tell(struct lido_record *record, const char *file, int line,
-                      const char *label)
+int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
+                         const char *label)
 {
-    uint64_t generation = begin_telling(record);
+    uint64_t generation = begin_telling(cell);
+    int64_t now_ns = lido__age_ns(pool_of(cell)->config.clock);
 
-    record->is_beginning = false;
-    record->has_begun = false;
-    lido__publish(&record->owner, lido__thread());
-    lido__publish(&record->since_ns, (uint64_t)lido__age_ns(record->pool->config.clock));
-    lido__publish(&record->file, (uint64_t)(uintptr_t)file);
-    lido__publish(&record->line, (uint64_t)line);
-    write_label(record, label);
-    lido__publish(&record->told, generation);
+    cell->is_beginning = false;
+    cell->has_begun = false;
+    lido__publish(&cell->owner, lido__thread());
+    lido__publish(&cell->since_ns, (uint64_t)now_ns);
+    lido__publish(&cell->file, (uint64_t)(uintptr_t)file);
+    lido__publish(&cell->line, (uint64_t)line);
+    write_label(cell, label);
+    lido__publish(&cell->told, generation);
+    return now_ns;
+}
+
+/* A record that is a thread's own goes with the lease, if it is the only one. */
+static int hand_over_record(struct lido__cell *cell, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+    bool is_alone;
+
+    lido__mutex_lock(&pool->lock);
+    is_alone = record->leases == 1 || record->thread == lido__thread();
+    if (is_alone)
+        record->thread = lido__thread();
+    lido__mutex_unlock(&pool->lock);
+    if (!is_alone)
+        return lido_fail(err, LIDO_SHARED,
+                         "other leases of the same thread share the connection");
+    if (pool->config.kind->binds)
+        lido__threads_watch_self();
+    return LIDO_OK;
 }
 
 int lido_conn_hand_over(const struct lido_conn *conn, struct lido_error *err)
 {
-    struct lido_record *record;
+    struct lido__cell *cell;
     uint64_t generation;
-    int rc = find_lent(conn, &record, err);
+    int rc = find_lent(conn, &cell, err);
 
+    if (rc == LIDO_OK && pool_of(cell)->sharing == LIDO__SHARE_THREAD &&
+        cell != &lido__cell_record(cell)->own)
+        rc = hand_over_record(cell, err);
     if (rc != LIDO_OK)
         return rc;
-    generation = begin_retelling(record);
-    lido__publish(&record->owner, lido__thread());
-    lido__publish(&record->told, generation);
+    generation = begin_retelling(cell);
+    lido__publish(&cell->owner, lido__thread());
+    lido__publish(&cell->told, generation);
     return LIDO_OK;
 }
 
 int lido_conn_set_label(const struct lido_conn *conn, const char *label,
                         struct lido_error *err)
 {
-    struct lido_record *record;
+    struct lido__cell *cell;
     uint64_t generation;
-    int rc = lido__lease_use(conn, &record, err);
+    int rc = lido__lease_use(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;
-    generation = begin_retelling(record);
-    write_label(record, label);
-    lido__publish(&record->told, generation);
+    generation = begin_retelling(cell);
+    write_label(cell, label);
+    lido__publish(&cell->told, generation);
     return LIDO_OK;
 }

@@ -18,6 +18,13 @@
 
 #define LIDO__UNBOUND INT64_MAX
 
+/* Whose idle connection comes next.  The last two are SQLAlchemy's exact order. */
+enum lido__order {
+    LIDO__ORDER_ANY,  /* the one this thread had last, or any: by one swap */
+    LIDO__ORDER_FIFO, /* returned the longest ago */
+    LIDO__ORDER_LIFO, /* returned last */
+};
+
 /* What is decided before a pool exists.  engine/open.c fills it. */
 struct lido__pool_config {
     const struct lido__kind *kind;
@@ -30,9 +37,25 @@ struct lido__pool_config {
     int64_t max_overflow; /* LIDO__UNBOUND: no bound */
     int64_t pool_timeout_ms;
     int64_t timeout_ms;
+    enum lido__order order;
+    bool is_memory;    /* each connection is the only home of its data */
+    bool needs_anchor; /* the data lives as long as any connection: one is kept beside */
     bool check_same_thread;
+    bool keep_temp;
+    bool use_threadlocal;
+    bool strict;
+    bool shared_transaction;
+    bool pre_ping;
+    int reset_on_return; /* LIDO_RESET_... */
     int begin_mode;
+    int64_t recycle_ms; /* -1: never */
+    int64_t recycle_jitter_ms;
+    int64_t recycle_spacing_ms;
+    int64_t min_idle;
+    int64_t idle_timeout_ms;  /* -1: never */
     lido_busy_wait busy_wait; /* called with the record; txn/busy.c */
+    int (*key)(void *ctx, sqlite3 *db, struct lido_error *err);
+    void *key_ctx;
     lido_log_fn log;
     void *log_ctx;
     int log_level;
@@ -51,26 +74,45 @@ static inline struct lido_connect lido__connect_of(const struct lido__pool_confi
     };
 }
 
-/* A kind is how many connections there may be, and how many are kept. */
+/* Which leases share a record. */
+enum lido__sharing {
+    LIDO__SHARE_NONE,
+    LIDO__SHARE_THREAD, /* those of one thread */
+    LIDO__SHARE_ALL,
+};
+
+/* A kind is how many connections there may be, how many are kept, and who shares one. */
 struct lido__kind {
     const char *name;
+    const char *status;   /* what lido_pool_status() says, if that is all */
     bool counts_overflow; /* its size is a pool_size that may be exceeded */
+    bool disposes_only_idle;
+    bool waits;   /* a checkout that finds none waits; else it is refused */
+    bool asserts; /* that it finds none is a mistake of the program */
+    bool binds;   /* an idle record is for the thread that had it last */
+    enum lido__sharing sharing;
     int64_t (*limit)(const struct lido__pool_config *config);
     int64_t (*keep)(const struct lido__pool_config *config);
 };
 const struct lido__kind *lido__kind_find(const char *name);
-void lido__kind_names(char *text, size_t size); /* "null, queue" */
+void lido__kind_names(char *text, size_t size); /* "null, queue, ..." */
 
 /* Bits of `gate`; the waiters are counted above them. */
-#define LIDO__GATE_CLOSED UINT64_C(1)
-#define LIDO__GATE_FROZEN UINT64_C(2) /* a snapshot is being taken */
-#define LIDO__GATE_WAITER UINT64_C(4)
+#define LIDO__GATE_CLOSED  UINT64_C(1)
+#define LIDO__GATE_FROZEN  UINT64_C(2) /* a snapshot is being taken */
+#define LIDO__GATE_BY_LOCK UINT64_C(4) /* always: this pool has rules that need the lock */
+#define LIDO__GATE_WAITER  UINT64_C(8)
 
+/* Why a connection is closed. */
 enum lido__close_reason {
-    LIDO__CLOSE_POOL,    /* the pool is closed */
+    LIDO__CLOSE_POOL,    /* the pool is closed, or disposed of */
     LIDO__CLOSE_SURPLUS, /* enough are idle */
     LIDO__CLOSE_UNCLEAN, /* could not be cleaned */
     LIDO__CLOSE_HOOK,    /* a hook refused it */
+    LIDO__CLOSE_INVALID, /* invalidated */
+    LIDO__CLOSE_OLD,     /* replaced for its age, or was marked */
+    LIDO__CLOSE_IDLE,    /* idle for too long */
+    LIDO__CLOSE_TAKEN,   /* its lease had taken it out of the pool */
 };
 
 enum lido__first {
@@ -80,33 +122,65 @@ enum lido__first {
     LIDO__FIRST_DONE,
 };
 
+/* How far the first of the leases that share a record has come. */
+enum lido__stage {
+    LIDO__STAGE_CONNECTING,
+    LIDO__STAGE_ASKING, /* connected; the checkout hooks run */
+    LIDO__STAGE_READY,
+};
+
+/* The URL and the driver's keys, which a pool and those recreated from it have in common. */
+struct lido__origin {
+    lido__word users;
+    struct lido__url url;
+    struct lido_param *params;
+};
+
 struct lido_pool {
     /* Set at open, then constant. */
     struct lido__pool_config config;
+    struct lido__origin *origin;
     uint64_t id; /* never used twice, for a thread's hint */
     int64_t limit;
     int64_t keep;
+    enum lido__sharing sharing; /* the kind's, or use_threadlocal */
+    bool asks_always;           /* a checkout of an idle connection has more to do */
     struct lido_connect how;
+    void *anchor; /* a handle that keeps a named memory database alive, or NULL */
     lido_hooks hooks;
 
     /* Read by every checkout and check-in, written seldom. */
     alignas(64) lido__word gate; /* not 0: go by the lock; see pool/slots.c */
-    lido__word live;             /* slots that are not vacant; written under the lock */
+    lido__word live;             /* members that are not vacant; written under the lock */
+    lido__word invalid_stamp;    /* records with a lower one are replaced at checkout */
 
     alignas(64) struct lido__mutex lock; /* guards all below; rank LIDO_RANK_POOL */
     bool is_lock_ready;                  /* constant once set: pools are type-stable */
-    struct lido_record *_Atomic chunks;  /* read without the lock, written with it */
+    struct lido_record *_Atomic slots;   /* read without the lock, written with it */
+    struct lido__cell *_Atomic cells;    /* the same, of leases that share a record */
     struct lido__waiters waiters;        /* blocked checkouts, in order of arrival */
-    struct lido__bell emptied;           /* rung when a closed pool has no slot left */
+    struct lido__bell emptied;           /* rung when a closed pool has no lease left */
     struct lido__bell first_ran;         /* rung when first_connect has run */
+    struct lido__bell shared;            /* rung when a shared record changes its stage */
+    struct lido__bell txn_over;          /* rung when a shared record has no transaction */
     enum lido__first first;
-    uint64_t first_runner;         /* the thread that runs first_connect, or is about to */
-    bool is_freed;                 /* the last slot takes the pool with it */
+    uint64_t first_runner;  /* the thread that runs first_connect, or is about to */
+    int64_t disowned;       /* slots of that standing */
+    int64_t detached;       /* slots detached or adopted */
+    uint64_t stamps;        /* counts connects and invalidations */
+    uint64_t returns;       /* counts records that became idle */
+    int64_t invalidated_ns; /* when invalid_stamp was set, on the age clock */
+    int64_t replaced_ns;    /* the last time one was replaced for its age; age clock */
+    bool is_freed;          /* the last slot takes the pool with it */
     struct lido_pool_stats counts; /* what is counted here, not in the slots */
     void *slab_link;
+
+    /* Guarded by the lock of pool/threads.c. */
+    struct lido_pool *next_bound;
+    struct lido_pool *previous_bound;
 };
 
-/* pool/pool.c.  The config's url is stolen. */
+/* pool/pool.c.  The config's url and params are stolen. */
 int lido__pool_new(lido_pool **out, const struct lido__pool_config *config,
                    struct lido_error *err);
 /* Gives the memory back.  Nothing may be lent. */
@@ -114,6 +188,18 @@ void lido__pool_destroy(lido_pool *pool);
 /* Connections now open or lent add up to `live`, and `live` is in its bounds. */
 bool lido__pool_is_sound_locked(const lido_pool *pool)
     LIDO_TSA(requires_capability(pool->lock));
+/* Counts one up under the lock. */
+void lido__pool_count(lido_pool *pool, uint64_t *counter)
+    LIDO_TSA(locks_excluded(pool->lock));
+static inline bool lido__pool_is_closed(const lido_pool *pool)
+{
+    return (lido__read(&pool->gate) & LIDO__GATE_CLOSED) != 0;
+}
+static inline bool lido__pool_is_empty_locked(const lido_pool *pool)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    return lido__read(&pool->live) == 0 && pool->disowned == 0 && pool->detached == 0;
+}
 
 /* pool/log.c: one line to the host.  Never under a lock. */
 void lido__log(lido_pool *pool, int level, const char *format, ...)
@@ -127,28 +213,98 @@ static inline bool lido__logs(const lido_pool *pool, int level)
  * pool/slots.c: who gets which slot.  A claimed slot is LENT to the calling thread, a
  * released one must be RETURNING.
  */
+struct lido__claim {
+    int64_t timeout_ms;
+    int64_t deadline_ns; /* when timeout_ms will be over */
+    bool is_unique;
+    struct lido_record *record; /* the answer */
+    bool is_joined;             /* others have it already: share it */
+};
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
-/* `deadline_ns` is when `timeout_ms` will be over. */
-int lido__slot_claim(lido_pool *pool, struct lido_record **out, int64_t timeout_ms,
-                     int64_t deadline_ns, struct lido_error *err)
+int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
 /* Ends the lease: to a waiter, or back into the pool, or (vacate) back to capacity.  False
-   if `keep` idle connections are there already: nothing has changed, close it and vacate.
-   The pool may be gone afterwards. */
+   if it is not to be kept: nothing has changed, close it and vacate.  The pool may be gone
+   afterwards. */
 bool lido__slot_release(lido_pool *pool, struct lido_record *record, bool vacate)
     LIDO_TSA(locks_excluded(pool->lock));
 /* The same in two atomic operations, when nothing stands against it. */
 bool lido__slot_release_quick(lido_pool *pool, struct lido_record *record);
+/* Back to capacity, with all that hangs on the record.  Its connection is closed. */
+void lido__slot_vacate(lido_pool *pool, struct lido_record *record)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* A member that is LENT becomes DETACHED, and another slot takes its place, RETURNING to the
+   caller; *seat is NULL if it had none any more. */
+int lido__slot_detach(lido_pool *pool, struct lido_record *record,
+                      struct lido_record **seat, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* A vacant slot, LENT, as one that is not the pool's: SQLITE_NOMEM or LIDO_CLOSED. */
+int lido__slot_claim_beside(lido_pool *pool, enum lido__standing standing,
+                            struct lido_record **out, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* A member in use is the pool's no more; its place is free, and who waits gets it by
+   lido__slots_serve(). */
+void lido__slot_disown_locked(lido_pool *pool, struct lido_record *record,
+                              enum lido__standing standing)
+    LIDO_TSA(requires_capability(pool->lock));
+void lido__slots_serve(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 /* Closes the gate for good and sends home who waits. */
 void lido__slots_dismiss(lido_pool *pool);
-/* Closes what is idle in a closed pool.  What the first failing close hook returned. */
-int lido__slots_sweep(lido_pool *pool, struct lido_error *err)
+/* An idle slot that `is_chosen`, the one returned the longest ago first, RETURNING to the
+   caller; or NULL. */
+typedef bool (*lido__chooser)(const lido_pool *pool, const struct lido_record *record,
+                              const void *ctx);
+struct lido_record *lido__slot_claim_idle(lido_pool *pool, lido__chooser is_chosen,
+                                          const void *ctx)
     LIDO_TSA(locks_excluded(pool->lock));
+int64_t lido__slots_count_idle(const lido_pool *pool);
 
-/* pool/chunks.c: more slots, and all of them back.  False if memory is out. */
+/* pool/chunks.c: more slots, more shared cells, and all of them back.  False if memory is
+   out. */
 bool lido__slots_grow(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
-void lido__slots_give_back(lido_pool *pool);
+bool lido__cells_grow(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
+void lido__chunks_give_back(lido_pool *pool);
 
+/* pool/share.c: leases that share a record. */
+int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
+                         struct lido__cell **out, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* A record in use that the calling thread may share, joined to claim; or one that it has to
+   wait for (*must_wait). */
+int lido__share_join_locked(lido_pool *pool, struct lido__claim *claim, bool *must_wait,
+                            struct lido_error *err)
+    LIDO_TSA(requires_capability(pool->lock));
+void lido__share_set_stage(lido_pool *pool, struct lido_record *record,
+                           enum lido__stage stage) LIDO_TSA(locks_excluded(pool->lock));
+/* Ends a cell that is RETURNING.  True if it was the last of its record, which is RETURNING
+   then. */
+bool lido__share_leave(lido_pool *pool, struct lido__cell *cell)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* Ends all other leases of the record too. */
+bool lido__share_leave_alone(lido_pool *pool, struct lido__cell *cell)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* Ends all leases of the record.  True if it is RETURNING then. */
+bool lido__share_end_all_locked(lido_pool *pool, struct lido_record *record)
+    LIDO_TSA(requires_capability(pool->lock));
+/* How many leases share the record: 0 where none may. */
+unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* Whose transaction it is on a record that threads share: enter before BEGIN, which waits
+   for another lease's to end; leave when it has ended. */
+int lido__share_txn_enter(struct lido__cell *cell, struct lido_error *err);
+void lido__share_txn_leave(struct lido__cell *cell);
+/* False if another lease has the transaction. */
+bool lido__share_txn_is_mine(const struct lido__cell *cell);
+
+/* pool/threads.c: what a thread leaves behind when it ends. */
+void lido__threads_bind(lido_pool *pool);
+void lido__threads_unbind(lido_pool *pool);
+void lido__threads_watch_self(void);
+
+/* pool/first.c: first_connect runs once. */
+int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
+                    struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+void lido__first_unclaim(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 /* True while first_connect is another thread's. */
 static inline bool lido__first_is_others_locked(const lido_pool *pool)
     LIDO_TSA(requires_capability(pool->lock))
@@ -158,36 +314,96 @@ static inline bool lido__first_is_others_locked(const lido_pool *pool)
 }
 
 /* pool/connect.c: the driver's side of a record that the caller holds. */
+/* True if its connection is too old or marked. */
+bool lido__record_is_outdated(const lido_pool *pool, const struct lido_record *record,
+                              int64_t now_ns);
+/* Makes sure there is a connection that is not outdated. */
 int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                          struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+/* Close hooks and the driver's close.  What the first hook returned; if `may_refuse` the
+   connection is then still open. */
 int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
-                            enum lido__close_reason reason, struct lido_error *err)
+                            enum lido__close_reason reason, bool may_refuse,
+                            struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+/* The driver's close alone.  Only a fatal code is returned. */
+int lido__record_drop(lido_pool *pool, struct lido_record *record,
+                      enum lido__close_reason reason, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
+/* The invalidate and close hooks, each of which may refuse: then nothing has changed.  Else
+   the caller goes on with lido__record_drop(). */
+int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
+                                   const struct lido_error *why, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* The same where nobody can refuse; what a hook answers is logged. */
+void lido__record_invalidate(lido_pool *pool, struct lido_record *record,
+                             enum lido__close_reason reason, const struct lido_error *why)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* One event; `special` (NULL allowed) has what only this event tells. */
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
-                      const struct lido_conn *conn, int *begin_mode, struct lido_error *err)
+                      const struct lido_event *special, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* The rule of generations: every connection older than now is outdated, unless `record` is
+   younger than the last time.  NULL: always. */
+void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
 
-/* pool/lease.c: a lease in use. */
-void lido__lease_tell(struct lido_record *record, const char *file, int line,
-                      const char *label);
-/* The slot of a lease that this thread may use now.  LIDO_STALE, LIDO_WRONG_THREAD,
+/* pool/checkin.c: a record that is RETURNING goes back. */
+int lido__record_return(lido_pool *pool, struct lido_record *record,
+                        bool transaction_was_reset, bool has_asked_reset,
+                        struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+/* The last steps of it: checkin hooks if it is a member, then back, to a waiter, or closed
+   and away. */
+int lido__record_give_back(lido_pool *pool, struct lido_record *record,
+                           struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+
+/* pool/info.c: what the host hangs on a record. */
+/* Drops the one before; no place (pool is NULL): the new one. */
+void lido__info_set(lido_pool *pool, struct lido__info *place, void *info,
+                    void (*destroy)(void *info));
+void lido__info_drop(struct lido__info *info);
+int lido__finalizers_run(struct lido_record *record, struct lido_error *err);
+void lido__finalizers_drop(struct lido_record *record);
+
+/* pool/dispose.c.  What the first failing close hook returned; all are closed. */
+int lido__pool_sweep(lido_pool *pool, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* Closes what has been idle for too long, or is one too many of those that are a thread's.
+   `coming` more are about to be idle.  What the first failing close hook returned. */
+int lido__pool_trim(lido_pool *pool, int coming, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+/* Opens the anchor, if the pool needs one; and min_idle connections. */
+int lido__pool_anchor(lido_pool *pool, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+int lido__pool_fill(lido_pool *pool, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
+
+/* pool/lease.c: a lease in use.  Answers the age clock's time. */
+int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
+                         const char *label);
+/* The cell of a lease that this thread may use now.  LIDO_STALE, LIDO_WRONG_THREAD,
    LIDO_FORKED, SQLITE_MISUSE. */
-int lido__lease_use(const struct lido_conn *conn, struct lido_record **out,
+int lido__lease_use(const struct lido_conn *conn, struct lido__cell **out,
                     struct lido_error *err);
+/* The same, and its record has a connection: LIDO_NO_CONNECTION. */
+int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **out,
+                              struct lido_error *err);
 /* True as long as the lease has not ended: to look again after the host's code ran. */
-static inline bool lido__lease_is_good(const struct lido_record *record,
-                                       uint64_t generation)
+static inline bool lido__lease_is_good(const struct lido__cell *cell, uint64_t generation)
 {
-    return lido__observe(&record->word) == lido__slot_word(generation, LIDO__LENT);
+    return lido__observe(&cell->word) == lido__slot_word(generation, LIDO__LENT);
 }
 
 /* pool/holders.c: ", longest held: ..." for the text of a time-out. */
 void lido__holders_describe(lido_pool *pool, char *text, size_t size);
 
-/* The first slot of the pool, and the one after. */
+/* The first slot of the pool, and its first cell for a lease that shares. */
 static inline struct lido_record *lido__slots_first(const lido_pool *pool)
 {
-    return atomic_load_explicit(&pool->chunks, memory_order_acquire);
+    return atomic_load_explicit(&pool->slots, memory_order_acquire);
+}
+static inline struct lido__cell *lido__cells_first(const lido_pool *pool)
+{
+    return atomic_load_explicit(&pool->cells, memory_order_acquire);
 }
 
 #endif

@@ -5,7 +5,7 @@
 /*
  * A slot: one record of a pool, together with the lease cell that lends it.
  *
- * One 64-bit word says what the slot is doing and which lease it is on:
+ * One 64-bit word of the cell says what the slot is doing and which lease it is on:
  *
  *                      claim_vacant (pool lock)
  *        VACANT(g) -----------------------------> LENT(g) <--+
@@ -17,10 +17,13 @@
  *            | swept by close()       kept, g+1   v    | claim
  *            +------------------------------- IDLE(g+1)
  *
- * A lease is (slot, g).  It is good as long as the word is LENT(g), so every copy of it goes
+ * A lease is (cell, g).  It is good as long as the word is LENT(g), so every copy of it goes
  * stale in the moment one of them wins the swap to RETURNING.  Generations never go back,
- * also when the slot moves to another pool, and slots are never unmapped (pool/slab.h): a
+ * also when the slot moves to another pool, and cells are never unmapped (pool/slab.h): a
  * stale lease can be asked at any time and always gets its answer.
+ *
+ * Where leases share a record (pool/share.c) each has a cell of its own beside, which knows
+ * only VACANT, LENT and RETURNING; the record's own is LENT as long as any of them is.
  *
  * Only IDLE is claimed without the pool's lock.  VACANT is left and entered under it, so
  * that under the lock the number of slots that are not vacant is exact.
@@ -44,17 +47,18 @@ enum lido__slot_state {
 
 #define LIDO__LABEL_WORDS 4 /* 32 bytes, the last is NUL */
 
-struct lido_record {
-    alignas(64) lido__word word; /* generation << 2 | state */
+/* Whose a slot is.  Written under the pool's lock. */
+enum lido__standing {
+    LIDO__MEMBER,   /* the pool's: it counts against the limit and comes back */
+    LIDO__DISOWNED, /* dispose() came while it was in use: it is closed when it comes back */
+    LIDO__DETACHED, /* the lease's, for good */
+    LIDO__ADOPTED,  /* the host's */
+};
 
-    /* Set when the slot joins a pool, constant until it leaves. */
-    lido_pool *pool;
-
-    /* The holder's. */
-    void *handle;             /* the driver's; NULL while not connected */
-    int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
-    bool is_beginning;        /* begin hooks run: a begin inside is a recursion */
-    bool has_begun;           /* lido_txn_begin succeeded and nothing ended it since */
+/* One lease. */
+struct lido__cell {
+    alignas(64) lido__word word;        /* generation << 2 | state */
+    struct lido_record *_Atomic record; /* of a slot's own cell constant: that slot */
 
     /*
      * Who has it: written by the holder, read by anybody between two looks at `told`.  Each
@@ -64,17 +68,74 @@ struct lido_record {
     lido__word told;   /* the generation that the words below speak of; 0: being written */
     lido__word owner;  /* lido__thread() */
     lido__word retold; /* counts what one lease told anew, which leaves `told` the same */
-    alignas(64) lido__word since_ns;
+
+    /* The holder's. */
+    bool is_beginning; /* begin hooks run: a begin inside is a recursion */
+    bool has_begun;    /* lido_txn_begin succeeded and nothing ended it since */
+
+    struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
+
+    /* One thread at a time writes them, the holder. */
+    lido__word checkins;
+    lido__word checkouts;
+
+    lido__word since_ns;
     lido__word file;
     lido__word line;
     lido__word label[LIDO__LABEL_WORDS];
-
-    /* One thread at a time writes them, the holder. */
-    lido__word checkouts;
-    lido__word checkins;
-
-    struct lido_record *next; /* pool/slots.c: the pool's list of chunks; constant */
 };
+static_assert(sizeof(struct lido__cell) == 128, "two cache lines");
+
+/* A pointer of the host's. */
+struct lido__info {
+    void *data;
+    void (*destroy)(void *data); /* or NULL */
+};
+
+struct lido__finalizer; /* pool/info.c */
+
+struct lido_record {
+    struct lido__cell own;
+
+    /* Set when the slot joins a pool, constant until it leaves. */
+    lido_pool *pool;
+
+    /* The holder's. */
+    void *handle;       /* the driver's; NULL while not connected */
+    int64_t expires_ns; /* on the age clock: past it the connection is replaced */
+    lido__word stamp;   /* the pool's count when the opening of its connection began */
+    struct lido__finalizer *finalizers; /* the last added first */
+    int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
+    bool is_new;              /* no connection was ever opened here since it was vacant */
+    bool is_fresh;            /* just connected: not to be pinged */
+    int64_t started_ns; /* on the age clock: when the opening of its connection began */
+    struct lido__info info;
+    struct lido__info record_info;
+
+    /* Guarded by the pool's lock. */
+    lido__word standing;   /* enum lido__standing; read by the holder without */
+    uint64_t returned;     /* when it became idle, in the pool's own count */
+    int64_t idle_since_ns; /* the same on the age clock, if somebody wants to know */
+    bool is_pinned;        /* while idle: never to be closed for age or number */
+    unsigned leases;       /* that share it */
+    uint64_t thread;       /* whose it is, where threads share with themselves; or 0 */
+    int stage;             /* enum lido__stage, where leases share it */
+    bool is_unique;        /* no later checkout may share it */
+    struct lido__cell *txn_holder; /* whose transaction it is, where threads share it */
+
+    struct lido_record *next; /* pool/chunks.c: the pool's list of slots; constant */
+};
+
+static inline struct lido_record *lido__cell_record(const struct lido__cell *cell)
+{
+    return atomic_load_explicit(&cell->record, memory_order_relaxed);
+}
+
+static inline bool lido__record_is(const struct lido_record *record,
+                                   enum lido__standing standing)
+{
+    return lido__read(&record->standing) == standing;
+}
 
 static inline uint64_t lido__slot_word(uint64_t generation, enum lido__slot_state state)
 {
@@ -108,28 +169,35 @@ static inline bool lido__slot_may_move(uint64_t from, uint64_t to)
            lido__slot_generation(to) == lido__slot_generation(from) + ends_lease;
 }
 
-/* The move of a slot that others may move too: false if one was faster. */
-static inline bool lido__slot_try(struct lido_record *record, uint64_t from,
+/* The move of a cell that others may move too: false if one was faster. */
+static inline bool lido__cell_try(struct lido__cell *cell, uint64_t from,
                                   enum lido__slot_state next)
 {
     uint64_t to = lido__slot_word(lido__slot_generation(from), next);
 
     assert(lido__slot_may_move(from, to));
-    return lido__cas(&record->word, from, to);
+    return lido__cas(&cell->word, from, to);
 }
 
-/* The move of a slot that is RETURNING and therefore the caller's alone: its lease is over.
-   Answers the new word. */
-static inline uint64_t lido__slot_end(struct lido_record *record,
-                                      enum lido__slot_state next)
+/* The same of a cell that is the caller's alone, as the thread that has it or under the
+   pool's lock. */
+static inline void lido__cell_move(struct lido__cell *cell, enum lido__slot_state next)
 {
-    uint64_t from = lido__read(&record->word);
+    bool has_moved = lido__cell_try(cell, lido__read(&cell->word), next);
+
+    assert(has_moved);
+    (void)has_moved;
+}
+
+/* The move of a cell that is RETURNING and therefore the caller's alone: its lease is over. */
+static inline void lido__cell_end(struct lido__cell *cell, enum lido__slot_state next)
+{
+    uint64_t from = lido__read(&cell->word);
     uint64_t to = lido__slot_word(lido__slot_generation(from) + 1, next);
-    uint64_t was = lido__swap(&record->word, to);
+    uint64_t was = lido__swap(&cell->word, to);
 
     assert(was == from && lido__slot_may_move(from, to));
     (void)was;
-    return to;
 }
 
 #endif

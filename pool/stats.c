@@ -10,8 +10,10 @@
  *
  * Threads: any.
  */
+#include "base/text.h"
 #include "pool/pool.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct reading {
@@ -31,21 +33,30 @@ static uint64_t mix(uint64_t word, uint64_t place)
     return word ^ word >> 29;
 }
 
+static void read_cell(struct reading *reading, const struct lido__cell *cell)
+{
+    reading->checkouts += lido__observe(&cell->checkouts);
+    reading->checkins += lido__observe(&cell->checkins);
+}
+
 static struct reading read_slots(const lido_pool *pool)
 {
     struct reading reading = { 0 };
     uint64_t place = 0;
 
     for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next) {
-        uint64_t word = lido__load(&at->word);
+        uint64_t word = lido__load(&at->own.word);
         enum lido__slot_state state = lido__slot_state(word);
 
         reading.sum += mix(word, ++place);
+        read_cell(&reading, &at->own);
+        if (!lido__record_is(at, LIDO__MEMBER))
+            continue;
         reading.idle += state == LIDO__IDLE;
         reading.out += state == LIDO__LENT || state == LIDO__RETURNING;
-        reading.checkouts += lido__observe(&at->checkouts);
-        reading.checkins += lido__observe(&at->checkins);
     }
+    for (struct lido__cell *at = lido__cells_first(pool); at != NULL; at = at->next)
+        read_cell(&reading, at);
     return reading;
 }
 
@@ -84,6 +95,8 @@ static struct lido_pool_stats collect_locked(lido_pool *pool)
     stats.live = (int64_t)lido__read(&pool->live);
     stats.idle = slots.idle;
     stats.out = slots.out;
+    stats.detached = pool->detached;
+    stats.disowned = pool->disowned;
     stats.overflow = config->kind->counts_overflow ? stats.live - config->pool_size : 0;
     stats.waiting = (int64_t)(gate / LIDO__GATE_WAITER);
     if (pool->waiters.oldest != NULL)
@@ -112,5 +125,39 @@ int lido_pool_stats(lido_pool *pool, struct lido_pool_stats *stats, struct lido_
     lido__mutex_unlock(&pool->lock);
     now.size = size;
     memcpy(stats, &now, size);
+    return LIDO_OK;
+}
+
+/* The words of SQLAlchemy's Pool.status(). */
+static int write_status(const lido_pool *pool, const struct lido_pool_stats *stats,
+                        char *text, size_t size)
+{
+    const struct lido__kind *kind = pool->config.kind;
+
+    if (kind->status != NULL)
+        return snprintf(text, size, "%s", kind->status);
+    if (kind->binds)
+        return snprintf(text, size, "SingletonThreadPool id:%llu size: %lld",
+                        (unsigned long long)pool->id, (long long)stats->live);
+    return snprintf(text, size,
+                    "Pool size: %lld  Connections in pool: %lld Current Overflow: %lld "
+                    "Current Checked out connections: %lld",
+                    (long long)pool->config.pool_size, (long long)stats->idle,
+                    (long long)stats->overflow, (long long)stats->out);
+}
+
+int lido_pool_status(lido_pool *pool, char *text, size_t size, struct lido_error *err)
+{
+    struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
+    int rc, length;
+
+    if (text == NULL || size == 0)
+        return lido_fail(err, SQLITE_MISUSE, "nowhere to put the status");
+    text[0] = '\0';
+    rc = lido_pool_stats(pool, &stats, err);
+    if (rc != LIDO_OK)
+        return rc;
+    length = write_status(pool, &stats, text, size);
+    lido__text_tidy(text, length >= (int)size);
     return LIDO_OK;
 }

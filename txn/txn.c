@@ -4,7 +4,7 @@
  *
  * Hooks run before the driver is called, as in SQLAlchemy.  A begin hook may issue its own
  * BEGIN: whether it did is what the driver says afterwards, and then lido begins no second.
- * `has_begun` on the record is not a state of the transaction, which only SQLite knows; it
+ * `has_begun` of the lease is not a state of the transaction, which only SQLite knows; it
  * tells a commit that finds none whether there ever was one, for the right code and text.
  *
  * Threads: the one that checked the connection out.
@@ -19,21 +19,32 @@ static int state_of(const struct lido_record *record)
     return driver->table->txn_state(driver->ctx, record->handle);
 }
 
-/* A running SELECT outside of BEGIN reads, but nothing is there to commit. */
-static bool is_open(const struct lido_record *record, const struct lido_conn *conn)
+/* True if a transaction is open, whosever it is.  A running SELECT outside of BEGIN reads,
+   but nothing is there to commit. */
+static bool is_any_open(const struct lido_record *record)
 {
-    sqlite3 *db = lido_conn_sqlite(conn);
+    bool is_sqlite =
+        (record->pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
 
-    return db != NULL ? !sqlite3_get_autocommit(db) : state_of(record) != LIDO_TXN_NONE;
+    if (record->handle == NULL)
+        return false;
+    return is_sqlite ? !sqlite3_get_autocommit(record->handle)
+                     : state_of(record) != LIDO_TXN_NONE;
+}
+
+/* True if one is open that is not another lease's. */
+static bool is_open(const struct lido__cell *cell)
+{
+    return lido__share_txn_is_mine(cell) && is_any_open(lido__cell_record(cell));
 }
 
 int lido_txn_state(const struct lido_conn *conn)
 {
-    struct lido_record *record;
+    struct lido__cell *cell;
 
-    if (lido__lease_use(conn, &record, NULL) != LIDO_OK)
+    if (lido__lease_use_connected(conn, &cell, NULL) != LIDO_OK)
         return LIDO_TXN_UNKNOWN;
-    return state_of(record);
+    return state_of(lido__cell_record(cell));
 }
 
 static int fail_no_transactions(const struct lido_record *record, struct lido_error *err)
@@ -42,73 +53,116 @@ static int fail_no_transactions(const struct lido_record *record, struct lido_er
                      record->pool->config.driver.table->name);
 }
 
-/* Undoes what a hook began before one failed.  No rollback hook is asked: it could refuse. */
-static void undo_begin(const struct lido_record *record, const struct lido_conn *conn)
+static int fire(const struct lido__cell *cell, enum lido__event event,
+                const struct lido_conn *conn, int *mode, struct lido_error *err)
 {
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido_event special = { .conn = conn, .begin_mode = mode };
+
+    return lido__record_fire(record->pool, record, event, &special, err);
+}
+
+/* Undoes what a hook began before one failed.  No rollback hook is asked: it could refuse. */
+static void undo_begin(const struct lido__cell *cell)
+{
+    const struct lido_record *record = lido__cell_record(cell);
     const struct lido__driver *driver = &record->pool->config.driver;
     int outcome;
 
-    if (driver->table->rollback != NULL && is_open(record, conn))
+    if (driver->table->rollback != NULL && is_open(cell))
         driver->table->rollback(driver->ctx, record->handle, &outcome, NULL);
 }
 
-/* The begin hooks, guarded against a begin inside them. */
-static int ask_begin_hooks(struct lido_record *record, const struct lido_conn *conn,
-                           int *mode, struct lido_error *err)
+/* After the host's code ran: is there still a lease, and a connection? */
+static int look_again(const struct lido__cell *cell, const struct lido_conn *conn,
+                      const char *hook, struct lido_error *err)
 {
-    int rc;
+    if (!lido__lease_is_good(cell, conn->generation))
+        return lido_fail(err, LIDO_STALE, "a %s hook ended the lease", hook);
+    if (lido__cell_record(cell)->handle == NULL)
+        return lido_fail(err, LIDO_NO_CONNECTION, "a %s hook closed the connection", hook);
+    return LIDO_OK;
+}
 
-    record->is_beginning = true;
-    rc = lido__record_fire(record->pool, record, LIDO__BEGIN, conn, mode, err);
-    if (!lido__lease_is_good(record, conn->generation))
-        return rc != LIDO_OK ? rc
-                             : lido_fail(err, LIDO_STALE, "a begin hook ended the lease");
-    record->is_beginning = false;
+/* The begin hooks, guarded against a begin inside them. */
+static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn, int *mode,
+                           struct lido_error *err)
+{
+    const lido_pool *pool = lido__cell_record(cell)->pool;
+    int rc, gone;
+
+    cell->is_beginning = true;
+    rc = fire(cell, LIDO__BEGIN, conn, mode, err);
+    gone = look_again(cell, conn, "begin", rc == LIDO_OK ? err : NULL);
+    if (gone != LIDO_STALE)
+        cell->is_beginning = false;
+    if (gone != LIDO_OK)
+        return rc != LIDO_OK ? rc : gone;
     if (rc == LIDO_OK && *mode == LIDO_BEGIN_DEFAULT)
-        *mode = record->pool->config.begin_mode;
+        *mode = pool->config.begin_mode;
     if (rc == LIDO_OK && (*mode < LIDO_DEFERRED || *mode > LIDO_EXCLUSIVE))
         rc = lido_fail(err, SQLITE_MISUSE, "a begin hook set the mode to %d, which is none",
                        *mode);
     if (rc != LIDO_OK)
-        undo_begin(record, conn);
+        undo_begin(cell);
+    return rc;
+}
+
+/* With the transaction of a shared connection in hand. */
+static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode,
+                 struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    const struct lido__driver *driver = &record->pool->config.driver;
+    int rc;
+
+    if (is_any_open(record))
+        return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
+    if (mode == LIDO_BEGIN_DEFAULT)
+        mode = record->pool->config.begin_mode;
+    rc = ask_begin_hooks(cell, conn, &mode, err);
+    if (rc == LIDO_OK && !is_open(cell))
+        rc = driver->table->begin(driver->ctx, record->handle, mode, err);
+    if (rc == LIDO_OK)
+        cell->has_begun = true;
     return rc;
 }
 
 int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *err)
 {
-    const struct lido__driver *driver;
     struct lido_record *record;
-    int rc = lido__lease_use(conn, &record, err);
+    struct lido__cell *cell;
+    int rc = lido__lease_use_connected(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;
-    driver = &record->pool->config.driver;
-    if (driver->table->begin == NULL)
+    record = lido__cell_record(cell);
+    if (record->pool->config.driver.table->begin == NULL)
         return fail_no_transactions(record, err);
     if (mode < LIDO_BEGIN_DEFAULT || mode > LIDO_EXCLUSIVE)
         return lido_fail(err, SQLITE_MISUSE, "begin mode %d is none", mode);
-    if (record->is_beginning)
+    if (cell->is_beginning)
         return lido_fail(err, LIDO_RECURSION,
                          "a begin hook began a transaction by lido; "
                          "it may issue BEGIN itself, or change the mode");
-    if (is_open(record, conn))
+    if (is_open(cell))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
-    if (mode == LIDO_BEGIN_DEFAULT)
-        mode = record->pool->config.begin_mode;
-    rc = ask_begin_hooks(record, conn, &mode, err);
-    if (rc == LIDO_OK && !is_open(record, conn))
-        rc = driver->table->begin(driver->ctx, record->handle, mode, err);
-    if (rc == LIDO_OK)
-        record->has_begun = true;
+    rc = lido__share_txn_enter(cell, err);
+    if (rc != LIDO_OK)
+        return rc;
+    rc = begin(cell, conn, mode, err);
+    if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
+        lido__share_txn_leave(cell);
     return rc;
 }
 
 /* A commit that finds no transaction.  `was_there`: it did find one, before the hooks. */
-static int fail_none_open(struct lido_record *record, bool was_there, int *outcome,
+static int fail_none_open(struct lido__cell *cell, bool was_there, int *outcome,
                           struct lido_error *err)
 {
-    was_there = was_there || record->has_begun;
-    record->has_begun = false;
+    was_there = was_there || cell->has_begun;
+    cell->has_begun = false;
+    lido__share_txn_leave(cell);
     /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell. */
     *outcome = was_there ? LIDO_OUTCOME_UNKNOWN : LIDO_OUTCOME_ROLLED_BACK;
     if (was_there)
@@ -120,46 +174,54 @@ static int fail_none_open(struct lido_record *record, bool was_there, int *outco
 
 /* The commit hooks, and what they left of the transaction.  A hook that finds something
    wrong may roll back by itself and then say so. */
-static int ask_commit_hooks(struct lido_record *record, const struct lido_conn *conn,
+static int ask_commit_hooks(struct lido__cell *cell, const struct lido_conn *conn,
                             int *outcome, struct lido_error *err)
 {
-    int over, rc = lido__record_fire(record->pool, record, LIDO__COMMIT, conn, NULL, err);
+    int rc = fire(cell, LIDO__COMMIT, conn, NULL, err), over;
 
-    if (!lido__lease_is_good(record, conn->generation)) {
+    over = look_again(cell, conn, "commit", rc == LIDO_OK ? err : NULL);
+    if (over != LIDO_OK) {
         *outcome = LIDO_OUTCOME_UNKNOWN;
-        return rc != LIDO_OK ? rc
-                             : lido_fail(err, LIDO_STALE, "a commit hook ended the lease");
+        return rc != LIDO_OK ? rc : over;
     }
     *outcome = LIDO_OUTCOME_OPEN;
-    if (is_open(record, conn))
+    if (is_open(cell))
         return rc;
-    over = fail_none_open(record, true, outcome, rc == LIDO_OK ? err : NULL);
+    over = fail_none_open(cell, true, outcome, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : over;
+}
+
+static void forget(struct lido__cell *cell)
+{
+    cell->has_begun = false;
+    lido__share_txn_leave(cell);
 }
 
 int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_error *err)
 {
     const struct lido__driver *driver;
     struct lido_record *record;
+    struct lido__cell *cell;
     int unasked, rc;
 
     if (outcome == NULL)
         outcome = &unasked;
     *outcome = LIDO_OUTCOME_UNKNOWN;
-    rc = lido__lease_use(conn, &record, err);
+    rc = lido__lease_use_connected(conn, &cell, err);
     if (rc != LIDO_OK)
         return rc;
+    record = lido__cell_record(cell);
     driver = &record->pool->config.driver;
     if (driver->table->commit == NULL)
         return fail_no_transactions(record, err);
-    if (!is_open(record, conn))
-        return fail_none_open(record, false, outcome, err);
-    rc = ask_commit_hooks(record, conn, outcome, err);
+    if (!is_open(cell))
+        return fail_none_open(cell, false, outcome, err);
+    rc = ask_commit_hooks(cell, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->commit(driver->ctx, record->handle, outcome, err);
     if (*outcome != LIDO_OUTCOME_OPEN)
-        record->has_begun = false;
+        forget(cell);
     return rc;
 }
 
@@ -167,24 +229,26 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
 {
     const struct lido__driver *driver;
     struct lido_record *record;
-    int outcome, rc = lido__lease_use(conn, &record, err);
+    struct lido__cell *cell;
+    int outcome, rc = lido__lease_use_connected(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;
+    record = lido__cell_record(cell);
     driver = &record->pool->config.driver;
     if (driver->table->rollback == NULL)
         return fail_no_transactions(record, err);
-    if (!is_open(record, conn)) {
-        record->has_begun = false;
+    if (!is_open(cell)) {
+        forget(cell);
         return LIDO_OK;
     }
-    rc = lido__record_fire(record->pool, record, LIDO__ROLLBACK, conn, NULL, err);
+    rc = fire(cell, LIDO__ROLLBACK, conn, NULL, err);
+    if (rc == LIDO_OK)
+        rc = look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
-    if (!lido__lease_is_good(record, conn->generation))
-        return lido_fail(err, LIDO_STALE, "a rollback hook ended the lease");
     rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);
     if (rc == LIDO_OK)
-        record->has_begun = false;
+        forget(cell);
     return rc;
 }

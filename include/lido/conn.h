@@ -13,6 +13,10 @@
  * but names the lease by a generation, so copies of it are harmless: after the check-in each
  * of them answers LIDO_STALE, and never reaches whoever has the connection next.
  *
+ * Where leases share a connection (pools of kind static and singleton_thread, and
+ * `use_threadlocal`), each checkout is a lease of its own, and the connection returns when
+ * the last of them ends.
+ *
  * What a raw `sqlite3 *` kept after check-in does, lido cannot find out.  So finish what you
  * made with it before: a backup into a connection that the pool has closed meanwhile is used
  * after it is freed.
@@ -39,14 +43,22 @@ struct lido_conn {
 #define LIDO_TIMEOUT_TRY     0
 #define LIDO_TIMEOUT_FOREVER (-1)
 
+/* What becomes of an open transaction when its lease ends (pool_reset_on_return). */
+#define LIDO_RESET_NONE     0 /* it stays open: the next lease gets it */
+#define LIDO_RESET_ROLLBACK 1
+#define LIDO_RESET_COMMIT   2
+
 struct lido_checkout_options {
     size_t size;        /* sizeof this struct */
     int64_t timeout_ms; /* how long to wait for a connection (LIDO_TIMEOUT_POOL) */
     const char *label; /* who wants it, for lido_pool_holders(); 31 bytes are kept (NULL) */
+    int unique;        /* not 0: a connection that this thread does not have yet, where
+                   use_threadlocal would share; on a pool whose leases share one anyway,
+                   a lease that is no nested one (0) */
 };
 #define LIDO_CHECKOUT_OPTIONS_INIT                                                         \
     {                                                                                      \
-        sizeof(struct lido_checkout_options), LIDO_TIMEOUT_POOL, NULL                      \
+        sizeof(struct lido_checkout_options), LIDO_TIMEOUT_POOL, NULL, 0                   \
     }
 
 /*
@@ -72,16 +84,27 @@ LIDO_API int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                                    struct lido_error *err) LIDO_CHECKED;
 
 /*
- * Checks the connection in.  An open transaction is rolled back and a running statement
- * with SQL text is reset, by asking SQLite what is true; a connection that cannot be cleaned
- * is closed and counted, never lent again.  The lease is over whatever is returned, and
- * *conn is empty.  `options` must be NULL: reserved.
+ * Checks the connection in.  An open transaction is rolled back (or as `pool_reset_on_return`
+ * says) and a running statement with SQL text is reset, by asking SQLite what is true; a
+ * connection that cannot be cleaned is closed and counted, never lent again.  Of leases that
+ * share a connection the last one does this.  The lease is over whatever is returned, and
+ * *conn is empty.
  *
  * Threads:   the one that checked it out.
  * Fails:     LIDO_STALE (checked in already, or empty: nothing happens), LIDO_WRONG_THREAD
- *            and LIDO_FORKED (the lease stays); what a checkin or close hook returned.
+ *            and LIDO_FORKED (the lease stays); what a finalizer, a checkin or a close hook
+ *            returned, and what a reset hook returned with LIDO_FATAL.
  */
-struct lido_checkin_options;
+struct lido_checkin_options {
+    size_t size; /* sizeof this struct */
+    /* Not 0: the caller has ended the transaction itself, and reset hooks are told so.  lido
+       still asks SQLite (0). */
+    int transaction_was_reset;
+};
+#define LIDO_CHECKIN_OPTIONS_INIT                                                          \
+    {                                                                                      \
+        sizeof(struct lido_checkin_options), 0                                             \
+    }
 LIDO_API int lido_conn_checkin(struct lido_conn *conn,
                                const struct lido_checkin_options *options,
                                struct lido_error *err);
@@ -125,6 +148,124 @@ LIDO_API int lido_conn_hand_over(const struct lido_conn *conn,
  */
 LIDO_API int lido_conn_set_label(const struct lido_conn *conn, const char *label,
                                  struct lido_error *err);
+
+/*
+ * The record that the lease is on; NULL if it is over, another thread's, or detached.
+ *
+ * Ownership: lends it until the lease ends.
+ * Threads:   the one that checked it out.
+ */
+LIDO_API lido_record *lido_conn_record(const struct lido_conn *conn);
+
+/*
+ * Gives a connection up that is not to be trusted any more.
+ *
+ * lido_conn_invalidate() closes it now and ends the lease: invalidate and close hooks, then
+ * checkin hooks without a handle; nothing is reset.  Nested leases of the same thread on
+ * this connection end with it.  One that leases of others share (static) is closed when the
+ * last of them ends, and the next checkout opens another.
+ *
+ * lido_conn_invalidate_soft() marks it only: the lease goes on, and the next checkout opens
+ * another in its place.
+ *
+ * lido_conn_invalidate_pool() is the hard one, and besides every other connection of the
+ * pool that was opened before now is replaced at its next checkout, unless this one is newer
+ * than the last such call: so of many threads whose connections broke together only the
+ * first makes the others reconnect.
+ *
+ * `reason` (NULL allowed) reaches the hooks.
+ *
+ * Threads:   the one that checked it out.
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; what an invalidate,
+ *            soft_invalidate or close hook returned (nothing has changed then, the lease is
+ *            good), or a checkin hook (it has ended).
+ */
+LIDO_API int lido_conn_invalidate(struct lido_conn *conn, const struct lido_error *reason,
+                                  struct lido_error *err);
+LIDO_API int lido_conn_invalidate_soft(const struct lido_conn *conn,
+                                       const struct lido_error *reason,
+                                       struct lido_error *err);
+LIDO_API int lido_conn_invalidate_pool(struct lido_conn *conn,
+                                       const struct lido_error *reason,
+                                       struct lido_error *err);
+
+/*
+ * Takes the connection out of the pool for good: its place is free at once, the lease goes
+ * on, and the check-in closes the connection for real.  `info` goes with the connection,
+ * `record_info` stays with the place.
+ *
+ * Threads:   the one that checked it out.
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, LIDO_SHARED (static, and others
+ *            have it too), SQLITE_NOMEM; what a detach hook returned (it is detached).
+ */
+LIDO_API int lido_conn_detach(const struct lido_conn *conn, struct lido_error *err);
+
+/* 1 after lido_conn_detach() and on an adopted handle. */
+LIDO_API int lido_conn_is_detached(const struct lido_conn *conn);
+
+/*
+ * Ends the lease and gives the driver's handle (a `sqlite3 *`) to the caller: detach, and
+ * then no check-in but a farewell.  An open transaction stays open, finalizers do not run,
+ * and the connection has no busy handler any more.
+ *
+ * Ownership: *handle is the caller's, who closes it; NULL on failure.
+ * Threads:   the one that checked it out.
+ * Fails:     as lido_conn_detach(), and then the lease stays; LIDO_SHARED also if nested
+ *            leases share it.
+ */
+LIDO_API int lido_conn_steal(struct lido_conn *conn, void **handle,
+                             struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * Puts a handle of the host's own under lido's transactions: a lease as after a detach, of a
+ * connection that the pool did not open and will not close.  The check-in rolls back what is
+ * open, takes lido's busy handler off, and the handle is the host's again.
+ *
+ * Ownership: borrows handle until the lease ends; on success *out is a lease.
+ * Threads:   any; nothing else may use the handle meanwhile.
+ * Fails:     SQLITE_MISUSE (no pool, no handle), LIDO_CLOSED, LIDO_FORKED, SQLITE_NOMEM.
+ */
+LIDO_API int lido_conn_adopt(struct lido_conn *out, lido_pool *pool, void *handle,
+                             struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * Two places for a pointer of the host's own: `info` lives as long as the connection (it is
+ * dropped at the next reconnect), `record_info` as long as its place in the pool.  Setting
+ * another, or NULL, calls the `destroy` of the one before.
+ *
+ * Ownership: owns info if destroy is set, also on failure.
+ * Threads:   the one that checked it out; destroy is called with no lock held by whoever
+ *            drops it.
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; record_info of a detached lease:
+ *            SQLITE_MISUSE.
+ */
+LIDO_API int lido_conn_set_info(const struct lido_conn *conn, void *info,
+                                void (*destroy)(void *info), struct lido_error *err);
+LIDO_API int lido_conn_set_record_info(const struct lido_conn *conn, void *info,
+                                       void (*destroy)(void *info), struct lido_error *err);
+
+/* What was set, or NULL. */
+LIDO_API void *lido_conn_info(const struct lido_conn *conn);
+LIDO_API void *lido_conn_record_info(const struct lido_conn *conn);
+
+/*
+ * A finalizer: runs once, when the connection comes back, after the reset and before the
+ * checkin hooks; the last added runs first.  It undoes what this lease changed, as a pragma.
+ * One that fails makes the connection unfit: the others run, it is closed, and the check-in
+ * returns that code.  When the connection is closed before, finalizers do not run; `destroy`
+ * is called in any case, once.
+ */
+typedef int (*lido_finalizer_fn)(void *ctx, void *handle, struct lido_error *err);
+
+/*
+ * Ownership: owns ctx if destroy is set, also on failure.
+ * Threads:   the one that checked it out; the finalizer runs on the thread that checks in.
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_NOMEM.
+ */
+LIDO_API int lido_conn_add_finalizer(const struct lido_conn *conn,
+                                     lido_finalizer_fn finalizer, void *ctx,
+                                     void (*destroy)(void *ctx),
+                                     struct lido_error *err) LIDO_CHECKED;
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #include <lido/hooks.h>
 #include <lido/log.h>
 #include <lido/pool.h>
+#include <lido/record.h>
 #include <lido/status.h>
 #include <lido/txn.h>
 #include <lido/version.h>

@@ -14,15 +14,24 @@
  *
  *     sqlite:///app.db                 a file, relative to the working directory
  *     sqlite:////srv/app.db            a file by its absolute path
+ *     sqlite://, sqlite:///:memory:    a memory database
  *     sqlite+NAME:///...  NAME://...   a driver of the host's own (lido/sys/driver.h)
  *
- * followed by `?key=value&key=value`.  URLs speak seconds, the fields milliseconds.  The
- * kinds so far:
+ * followed by `?key=value&key=value` (lido/url.h).  URLs speak seconds, the fields
+ * milliseconds.  The kinds:
  *
- *     null     every checkout opens a connection, every check-in closes it: the default for
- *              a file, as in SQLAlchemy before 2.0
- *     queue    keeps up to `pool_size` connections and opens up to `max_overflow` more,
- *              which are closed when they come back and `pool_size` others are idle
+ *     null              every checkout opens a connection, every check-in closes it: the
+ *                       default for a file, as in SQLAlchemy before 2.0
+ *     queue             keeps up to `pool_size` connections and opens up to `max_overflow`
+ *                       more, which are closed when they come back and `pool_size` others
+ *                       are idle
+ *     singleton_thread  one connection for each thread, which all its checkouts share; it is
+ *                       closed when the thread ends.  The default for a memory database,
+ *                       where each thread so has one of its own
+ *     static            one connection for all threads.  A transaction is the lease's that
+ *                       began it, and other leases' begin waits for it
+ *     assertion         one connection, lent to one at a time; who asks for it while it is
+ *                       out gets LIDO_CHECKED_OUT at once, with the name of who has it
  */
 
 #ifdef __cplusplus
@@ -34,21 +43,52 @@ extern "C" {
  * comment begins with the key of the URL, if there is one, and ends with the default.  A field
  * that is not at its default beats the key.
  */
+#define LIDO_BY_KIND (-1)
 struct lido_pool_options {
     size_t size; /* sizeof this struct */
 
-    const char *pool;        /* pool: "null" or "queue"; NULL: null for a file (NULL) */
-    const char *order;       /* order: whose connection comes next: "any" (NULL: any) */
-    int pool_size;           /* pool_size: how many a queue keeps; 0: no bound (5) */
-    int max_overflow;        /* max_overflow: how many more at a time; -1: no bound (10) */
+    const char *pool;  /* pool: the kind; NULL: null for a file, singleton_thread for
+                                a memory database (NULL) */
+    const char *order; /* order: which idle connection comes next: "any", the quickest;
+                                "fifo", returned the longest ago, or "lifo", pool_use_lifo=1,
+                                exactly as SQLAlchemy (NULL: any) */
+    int pool_size;     /* pool_size: how many a queue keeps; 0: no bound (5) */
+    int max_overflow;  /* max_overflow: how many more at a time; -1: no bound (10) */
     int64_t pool_timeout_ms; /* pool_timeout: wait for a connection; 0: try; -1: for ever
                                 (30 000) */
     int64_t timeout_ms;      /* timeout: wait for a lock of SQLite; 0: none; -1: for ever
                                 (5 000) */
     int check_same_thread;   /* check_same_thread: a lease serves only the thread that
-                                checked it out (1) */
+                                checked it out (LIDO_BY_KIND: 0 for static, else 1) */
     int begin_mode;          /* begin: what LIDO_BEGIN_DEFAULT means (LIDO_DEFERRED) */
     int open_now;            /* open_now: open one at once, to see that it works (0) */
+
+    int64_t pool_recycle_ms; /* pool_recycle: a connection older than this is replaced at
+                                its checkout; -1: never (-1) */
+    int64_t pool_recycle_jitter_ms;  /* pool_recycle_jitter: up to so much later, for each
+                                        connection by chance (0) */
+    int64_t pool_recycle_spacing_ms; /* pool_recycle_spacing: at least so much between two
+                                        that are replaced for their age (0) */
+    int pool_pre_ping;        /* pool_pre_ping: ask an idle one at checkout whether it still
+                                 works (0) */
+    int pool_reset_on_return; /* pool_reset_on_return: rollback, commit or none
+                                 (LIDO_RESET_ROLLBACK) */
+    int min_idle;             /* min_idle: opened at once, and kept by idle_timeout (0) */
+    int64_t idle_timeout_ms;  /* idle_timeout: idle for longer than this they are closed, at
+                                 the next check-in or by lido_pool_tidy(); -1: never (-1) */
+    int keep_temp;            /* keep_temp: temporary tables outlive the lease
+                                 (LIDO_BY_KIND: 1 for singleton_thread and static, else 0) */
+    int use_threadlocal;      /* use_threadlocal: a checkout shares the connection that this
+                                 thread has already (0) */
+    int strict;               /* strict: singleton_thread: not more than pool_size
+                                 connections; the next thread gets LIDO_POOL_TIMEOUT (0) */
+    int shared_transaction;   /* shared_transaction: static: one transaction for all leases,
+                                 which any of them ends, as in SQLAlchemy (0) */
+
+    /* SQLite: called on each new connection before anything else touches it, to set the key
+       of an encrypted database (NULL). */
+    int (*key)(void *ctx, sqlite3 *db, struct lido_error *err);
+    void *key_ctx; /* the first argument of key (NULL) */
 
     lido_log_fn log; /* where log lines go (NULL: nowhere) */
     void *log_ctx;   /* the first argument of log (NULL) */
@@ -59,8 +99,9 @@ struct lido_pool_options {
 };
 #define LIDO_POOL_OPTIONS_INIT                                                             \
     {                                                                                      \
-        sizeof(struct lido_pool_options), NULL, NULL, 5, 10, 30000, 5000, 1,               \
-            LIDO_DEFERRED, 0, NULL, NULL, LIDO_LOG_WARN, NULL                              \
+        sizeof(struct lido_pool_options), NULL, NULL, 5, 10, 30000, 5000, LIDO_BY_KIND,    \
+            LIDO_DEFERRED, 0, -1, 0, 0, 0, LIDO_RESET_ROLLBACK, 0, -1, LIDO_BY_KIND, 0, 0, \
+            0, NULL, NULL, NULL, NULL, LIDO_LOG_WARN, NULL                                 \
     }
 
 /*
@@ -108,6 +149,61 @@ LIDO_API int lido_pool_close(lido_pool *pool, int64_t deadline_ms, struct lido_e
 LIDO_API void lido_pool_free(lido_pool *pool);
 
 /*
+ * Closes what is idle and forgets it, and goes on: the next checkout opens anew.  What is
+ * lent goes on too.  A queue takes it back when it comes; the other kinds have it closed
+ * then, and lend another at once: so after dispose() nothing of before is lent again.  On a
+ * memory database that deletes the data.
+ *
+ * Threads:   any.
+ * Fails:     LIDO_FORKED, LIDO_CLOSED; what the first failing close hook returned (all are
+ *            closed).
+ */
+LIDO_API int lido_pool_dispose(lido_pool *pool, struct lido_error *err);
+
+/*
+ * A new pool with all the settings of this one and a copy of its hooks: what is added later
+ * to one of them does not reach the other; what is removed runs no more in either, and its
+ * `destroy` comes when both are rid of it.  first_connect runs anew.
+ *
+ * Ownership: on success *out owns a pool, which lives by itself.
+ * Threads:   any.
+ * Fails:     LIDO_FORKED, SQLITE_NOMEM.
+ */
+LIDO_API int lido_pool_recreate(lido_pool *pool, lido_pool **out,
+                                struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * Every connection that is open now is replaced at its next checkout; no hook runs now.
+ *
+ * Threads:   any.
+ * Fails:     LIDO_FORKED.
+ */
+LIDO_API int lido_pool_invalidate(lido_pool *pool, struct lido_error *err);
+
+/* When it was last invalidated, on the pool's age clock; 0: never. */
+LIDO_API int64_t lido_pool_invalidated_ns(lido_pool *pool);
+
+/*
+ * Closes the connections that have been idle for longer than `idle_timeout`, but not the
+ * last `min_idle`.  The pool does the same by itself at each check-in: this is for a program
+ * that has gone quiet.
+ *
+ * Threads:   any.
+ * Fails:     LIDO_FORKED; what a close hook returned (all are closed).
+ */
+LIDO_API int lido_pool_tidy(lido_pool *pool, struct lido_error *err);
+
+/*
+ * One line on how full the pool is, word for word as SQLAlchemy's Pool.status().
+ *
+ * Ownership: writes up to `size` bytes to text, cut at a whole character.
+ * Threads:   any.
+ * Fails:     SQLITE_MISUSE, LIDO_FORKED.
+ */
+LIDO_API int lido_pool_status(lido_pool *pool, char *text, size_t size,
+                              struct lido_error *err);
+
+/*
  * The pool's own target for hooks.
  *
  * Ownership: lends it until lido_pool_free().
@@ -127,11 +223,13 @@ struct lido_pool_stats {
     int is_closed;
 
     /* Now. */
-    int64_t live;           /* records with a connection, or lent, or kept for one */
-    int64_t idle;           /* of these, waiting in the pool */
-    int64_t out;            /* of these, lent, also while they are opened or cleaned */
-    int64_t overflow;       /* live - pool_size, as SQLAlchemy counts: negative at first */
-    int64_t waiting;        /* checkouts that wait */
+    int64_t live;     /* records with a connection, or lent, or kept for one */
+    int64_t idle;     /* of these, waiting in the pool */
+    int64_t out;      /* of these, lent, also while they are opened or cleaned */
+    int64_t detached; /* leases out that are not the pool's: detached, adopted */
+    int64_t disowned; /* in use when dispose() was called; closed when they come back */
+    int64_t overflow; /* live - pool_size, as SQLAlchemy counts: negative at first */
+    int64_t waiting;  /* checkouts that wait */
     int64_t oldest_wait_ns; /* how long the oldest of them has, or 0 */
 
     /* Since the pool was opened. */
@@ -147,14 +245,20 @@ struct lido_pool_stats {
     uint64_t closed_surplus;   /* of these: came back when enough were idle (null: all) */
     uint64_t closed_unclean;   /* of these: could not be cleaned */
     uint64_t closed_by_hook;   /* of these: a connect or checkout hook refused them */
+    uint64_t closed_invalid;   /* of these: invalidated */
+    uint64_t closed_old;       /* of these: replaced for their age, or marked before */
+    uint64_t closed_idle;      /* of these: idle for too long */
+    uint64_t closed_detached;  /* of these: detached, at their check-in */
+    uint64_t stolen;           /* handles given to the host for good; not in closes */
     uint64_t close_failures;   /* the driver's close failed, or left statements behind */
     uint64_t rolled_back;      /* transactions left open, rolled back at check-in */
     uint64_t statements_reset; /* statements left running, reset at check-in */
+    uint64_t temp_cleared; /* temporary tables and such left behind, dropped at check-in */
 };
 #define LIDO_POOL_STATS_INIT                                                               \
     {                                                                                      \
         sizeof(struct lido_pool_stats), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0                                                      \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                              \
     }
 
 /*

@@ -142,8 +142,9 @@ static void disconnect_always(struct stage *stage)
 
     stage_add_hooks(lido_pool_hooks(stage->pool), &stage_traced, NULL);
     stage_plan_failure("checkout", -1, LIDO_DISCONNECT);
-    stage_refuse(stage, LIDO_DISCONNECT,
-                 "the checkout hooks refused 2 connections one after the other");
+    stage_refuse(
+        stage, LIDO_DISCONNECT,
+        "the checkout hooks or the ping refused 2 connections one after the other");
     stage_expect(stage, "open first_connect connect checkout close terminate "
                         "open connect checkout close terminate "
                         "open connect close terminate checkin(NULL)");

@@ -39,6 +39,16 @@ struct lido_connect {
     const char *database; /* the path: absolute, or ":memory:" */
     const struct lido_param *params;
     size_t n_params;
+
+    int is_shared; /* not 0: several threads will use the handle at the same time */
+    int is_memory; /* not 0: the handle is the only home of its data */
+
+    /* For SQLite: what sets the key of an encrypted database, before anything else; and the
+       wait for a lock, which the settings may need.  NULL: none. */
+    int (*key)(void *ctx, sqlite3 *db, struct lido_error *err);
+    void *key_ctx;
+    int (*busy_wait)(void *ctx, int count);
+    void *busy_ctx;
 };
 
 /*
@@ -47,16 +57,21 @@ struct lido_connect {
  */
 typedef int (*lido_busy_wait)(void *ctx, int count);
 
-/* How a handle is cleaned when its lease ends. */
-#define LIDO_RESET_NONE     0 /* leave a transaction open: the next lease gets it */
-#define LIDO_RESET_ROLLBACK 1
-#define LIDO_RESET_COMMIT   2
+/*
+ * How a handle is cleaned when its lease ends: LIDO_RESET_NONE, ROLLBACK or COMMIT, and these
+ * bits besides.
+ */
+#define LIDO_RESET_HOW       3
+#define LIDO_RESET_KEEP_TEMP 4 /* leave temporary tables and such */
+#define LIDO_RESET_TXN_ONLY  8 /* others use the handle: leave statements alone as well */
 
 /* What a reset found.  All zero before it is called. */
 struct lido_reset {
     size_t size;
     int was_in_txn;            /* not 0: a transaction was open and has been ended */
     unsigned statements_reset; /* running statements that were reset */
+    unsigned temp_dropped;     /* temporary tables, views and triggers that were dropped */
+    int keeps_temp;            /* not 0: there are some, and they were kept as told */
 };
 
 struct lido_driver {
@@ -89,8 +104,9 @@ struct lido_driver {
     int (*commit)(void *ctx, void *handle, int *outcome, struct lido_error *err);
     int (*rollback)(void *ctx, void *handle, int *outcome, struct lido_error *err);
 
-    /* The busy wait seam: from now on wait by `wait`.  Called after connect and after every
-       reset, because a user may have set another.  NULL: the driver never waits. */
+    /* The busy wait seam: from now on wait by `wait`, or not at all if that is NULL.  Called
+       after connect and after every reset, because a user may have set another.  NULL: the
+       driver never waits. */
     void (*set_busy_wait)(void *ctx, void *handle, lido_busy_wait wait, void *wait_ctx);
 
     /* Looks at the keys when a pool is opened, before anything is connected.  NULL: what is

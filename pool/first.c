@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * first_connect runs once per pool: who opens the first connection runs it, who opens
+ * another meanwhile waits, because connect hooks may rely on what it did.  Who comes while it
+ * runs waits before claiming a slot (pool/slots.c); here waits who has one already.  If it
+ * fails the next one runs it again.  A connection that its own first_connect hook opens (a
+ * checkout inside the hook) does not wait for itself.
+ *
+ * Threads: the record is the caller's.  No lock is held on entry, and none while a hook runs.
+ */
+#include "pool/pool.h"
+
+/* Waits for another thread's first_connect.  True if this thread is to run it. */
+static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
+                       struct lido_error *err)
+{
+    int rc = LIDO_OK;
+
+    *is_mine = false;
+    lido__mutex_lock(&pool->lock);
+    while (rc == LIDO_OK && lido__first_is_others_locked(pool))
+        if (!lido__bell_wait_locked(&pool->first_ran, &pool->lock, pool->config.clock,
+                                    deadline_ns))
+            rc = LIDO_POOL_TIMEOUT;
+    if (rc == LIDO_OK &&
+        (pool->first == LIDO__FIRST_TO_COME || pool->first == LIDO__FIRST_CLAIMED)) {
+        /* With no hook there is nothing that others would have to wait for. */
+        *is_mine = lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT);
+        pool->first = *is_mine ? LIDO__FIRST_RUNNING : LIDO__FIRST_DONE;
+        pool->first_runner = lido__thread();
+        if (!*is_mine)
+            lido__bell_ring_locked(&pool->first_ran);
+    }
+    pool->counts.timeouts += rc != LIDO_OK;
+    lido__mutex_unlock(&pool->lock);
+    if (rc != LIDO_OK)
+        lido_fail(err, rc, "the first_connect hook of another thread did not end in time");
+    return rc;
+}
+
+int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
+                    struct lido_error *err)
+{
+    bool is_mine;
+    int rc = claim_first(pool, deadline_ns, &is_mine, err);
+
+    if (rc != LIDO_OK || !is_mine)
+        return rc;
+    rc = lido__record_fire(pool, record, LIDO__FIRST_CONNECT, NULL, err);
+    lido__mutex_lock(&pool->lock);
+    pool->first = rc == LIDO_OK ? LIDO__FIRST_DONE : LIDO__FIRST_TO_COME;
+    lido__bell_ring_locked(&pool->first_ran);
+    lido__mutex_unlock(&pool->lock);
+    return rc;
+}
+
+/* The connection of the one who was to run first_connect did not open. */
+void lido__first_unclaim(lido_pool *pool)
+{
+    lido__mutex_lock(&pool->lock);
+    if (pool->first == LIDO__FIRST_CLAIMED && pool->first_runner == lido__thread()) {
+        pool->first = LIDO__FIRST_TO_COME;
+        lido__bell_ring_locked(&pool->first_ran);
+    }
+    lido__mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leases that share a record: nested ones of one thread, or those of all threads.
+ *
+ * Each has a cell of its own, so that each is checked in once and a copy of it goes stale by
+ * itself; `leases` of the record counts them, and its own word is LENT as long as there is
+ * one.
+ *
+ *     first lease   claims a slot, stage CONNECTING -> ASKING (checkout hooks) -> READY
+ *     others        join it: threads of their own when READY; the thread itself also while
+ *                   its hooks ask
+ *     last lease    LENT -> RETURNING, and the record goes back as any other
+ *
+ * Where all share, a transaction belongs to one cell, `txn_holder`, and who begins another
+ * waits for the bell `txn_over`.
+ *
+ * No wake-up is lost: stages, leases and holders change under the pool's lock, and a bell is
+ * waited for by who looked under the same lock.
+ *
+ * Threads: any.  A cell is reserved before the slot is claimed, so that nothing can fail
+ * after the claim.
+ */
+#include "pool/pool.h"
+
+static struct lido__cell *take_cell_locked(lido_pool *pool)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    struct lido__cell *at = lido__cells_first(pool);
+
+    while (at != NULL && lido__slot_state(lido__read(&at->word)) != LIDO__VACANT)
+        at = at->next;
+    if (at == NULL)
+        return NULL;
+    atomic_store_explicit(&at->record, NULL, memory_order_relaxed);
+    lido__write(&at->told, 0);
+    lido__cell_move(at, LIDO__LENT);
+    return at;
+}
+
+static struct lido__cell *take_cell(lido_pool *pool)
+{
+    struct lido__cell *cell;
+
+    lido__mutex_lock(&pool->lock);
+    while ((cell = take_cell_locked(pool)) == NULL) {
+        lido__mutex_unlock(&pool->lock);
+        if (!lido__cells_grow(pool))
+            return NULL;
+        lido__mutex_lock(&pool->lock);
+    }
+    lido__mutex_unlock(&pool->lock);
+    return cell;
+}
+
+/* A cell that nobody was told of. */
+static void drop_cell(lido_pool *pool, struct lido__cell *cell)
+{
+    lido__mutex_lock(&pool->lock);
+    lido__cell_move(cell, LIDO__RETURNING);
+    lido__cell_end(cell, LIDO__VACANT);
+    lido__mutex_unlock(&pool->lock);
+}
+
+int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
+                         struct lido__cell **out, struct lido_error *err)
+{
+    struct lido__cell *cell = take_cell(pool);
+    struct lido_record *record;
+    int rc;
+
+    if (cell == NULL)
+        return lido_fail(err, SQLITE_NOMEM, "out of memory for one more lease");
+    rc = lido__slot_claim(pool, claim, err);
+    if (rc != LIDO_OK) {
+        drop_cell(pool, cell);
+        return rc;
+    }
+    record = claim->record;
+    if (pool->config.kind->binds)
+        lido__threads_watch_self();
+    lido__mutex_lock(&pool->lock);
+    if (!claim->is_joined) {
+        record->leases = 1;
+        record->thread = lido__thread();
+        record->stage = LIDO__STAGE_CONNECTING;
+        record->is_unique = claim->is_unique && !pool->config.kind->binds;
+    }
+    atomic_store_explicit(&cell->record, record, memory_order_relaxed);
+    lido__mutex_unlock(&pool->lock);
+    *out = cell;
+    return LIDO_OK;
+}
+
+static int fail_recursion(struct lido_error *err)
+{
+    return lido_fail(err, LIDO_RECURSION,
+                     "a connect hook checked out the connection that it was called for");
+}
+
+/* One thread's: its own record, unless it asks for another. */
+static bool is_own_locked(const lido_pool *pool, const struct lido_record *record,
+                          const struct lido__claim *claim)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    if (record->thread != lido__thread() || record->leases == 0 || record->is_unique)
+        return false;
+    return !claim->is_unique || pool->config.kind->binds;
+}
+
+/* Everybody's: false if it has to be waited for, or if it is disowned now because it is not
+   to be lent any more. */
+static bool is_everybodys_locked(lido_pool *pool, struct lido_record *record,
+                                 bool *must_wait) LIDO_TSA(requires_capability(pool->lock))
+{
+    bool is_mine = record->leases > 0 && record->thread == lido__thread();
+
+    if (record->leases == 0 || (record->stage != LIDO__STAGE_READY && !is_mine)) {
+        *must_wait = true;
+        return false;
+    }
+    if (record->stage == LIDO__STAGE_READY &&
+        lido__record_is_outdated(pool, record, lido__age_ns(pool->config.clock))) {
+        lido__slot_disown_locked(pool, record, LIDO__DISOWNED);
+        return false;
+    }
+    return true;
+}
+
+int lido__share_join_locked(lido_pool *pool, struct lido__claim *claim, bool *must_wait,
+                            struct lido_error *err)
+{
+    bool is_for_all = pool->sharing == LIDO__SHARE_ALL;
+
+    for (struct lido_record *at = lido__slots_first(pool); at != NULL && !*must_wait;
+         at = at->next) {
+        if (lido__slot_state(lido__read(&at->own.word)) != LIDO__LENT ||
+            !lido__record_is(at, LIDO__MEMBER) ||
+            !(is_for_all ? is_everybodys_locked(pool, at, must_wait)
+                         : is_own_locked(pool, at, claim)))
+            continue;
+        if (at->stage == LIDO__STAGE_CONNECTING)
+            return fail_recursion(err);
+        at->leases++;
+        claim->record = at;
+        claim->is_joined = true;
+        break;
+    }
+    return LIDO_OK;
+}
+
+void lido__share_set_stage(lido_pool *pool, struct lido_record *record,
+                           enum lido__stage stage)
+{
+    lido__mutex_lock(&pool->lock);
+    record->stage = stage;
+    lido__bell_ring_locked(&pool->shared);
+    lido__mutex_unlock(&pool->lock);
+}
+
+/* The lease of a cell that is RETURNING ends. */
+static void leave_locked(lido_pool *pool, struct lido__cell *cell)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    struct lido_record *record = lido__cell_record(cell);
+
+    assert(record->leases > 0);
+    record->leases--;
+    if (record->txn_holder == cell) {
+        record->txn_holder = NULL;
+        lido__bell_ring_locked(&pool->txn_over);
+    }
+    lido__cell_end(cell, LIDO__VACANT);
+}
+
+static bool end_if_last_locked(const lido_pool *pool, struct lido_record *record)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    if (record->leases > 0)
+        return false;
+    (void)pool;
+    lido__cell_move(&record->own, LIDO__RETURNING);
+    return true;
+}
+
+bool lido__share_leave(lido_pool *pool, struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    bool is_last;
+
+    lido__mutex_lock(&pool->lock);
+    leave_locked(pool, cell);
+    is_last = end_if_last_locked(pool, record);
+    lido__mutex_unlock(&pool->lock);
+    return is_last;
+}
+
+static void end_all_locked(lido_pool *pool, const struct lido_record *record)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    for (struct lido__cell *at = lido__cells_first(pool); at != NULL; at = at->next) {
+        uint64_t word = lido__read(&at->word);
+
+        if (lido__slot_state(word) != LIDO__LENT || lido__cell_record(at) != record ||
+            !lido__cell_try(at, word, LIDO__RETURNING))
+            continue;
+        lido__publish(&at->checkins, lido__read(&at->checkins) + 1);
+        leave_locked(pool, at);
+    }
+}
+
+bool lido__share_leave_alone(lido_pool *pool, struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    bool is_last;
+
+    lido__mutex_lock(&pool->lock);
+    leave_locked(pool, cell);
+    end_all_locked(pool, record);
+    is_last = end_if_last_locked(pool, record);
+    lido__mutex_unlock(&pool->lock);
+    return is_last;
+}
+
+bool lido__share_end_all_locked(lido_pool *pool, struct lido_record *record)
+{
+    end_all_locked(pool, record);
+    return end_if_last_locked(pool, record);
+}
+
+unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
+{
+    unsigned count;
+
+    lido__mutex_lock(&pool->lock);
+    count = record->leases;
+    lido__mutex_unlock(&pool->lock);
+    return count;
+}
+
+/* True if transactions on the cell's record belong to one lease. */
+static bool has_holder(const struct lido__cell *cell)
+{
+    const lido_pool *pool = lido__cell_record(cell)->pool;
+
+    return pool->sharing == LIDO__SHARE_ALL && !pool->config.shared_transaction &&
+           cell != &lido__cell_record(cell)->own;
+}
+
+int lido__share_txn_enter(struct lido__cell *cell, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+    bool is_in_time = true, is_own = false;
+    int64_t deadline_ns;
+
+    if (!has_holder(cell))
+        return LIDO_OK;
+    deadline_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
+    lido__mutex_lock(&pool->lock);
+    while (record->txn_holder != NULL && record->txn_holder != cell && is_in_time) {
+        is_own = lido__read(&record->txn_holder->owner) == lido__thread();
+        if (is_own)
+            break;
+        is_in_time = lido__bell_wait_locked(&pool->txn_over, &pool->lock,
+                                            pool->config.clock, deadline_ns);
+    }
+    if (is_in_time && !is_own)
+        record->txn_holder = cell;
+    lido__mutex_unlock(&pool->lock);
+    if (is_own)
+        return lido_fail(err, LIDO_IN_TXN,
+                         "this thread has a transaction open by another lease of the same "
+                         "connection");
+    if (!is_in_time)
+        return lido_fail(err, SQLITE_BUSY,
+                         "waited %lld ms for the transaction of another lease of the same "
+                         "connection",
+                         (long long)pool->config.timeout_ms);
+    return LIDO_OK;
+}
+
+void lido__share_txn_leave(struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+
+    if (!has_holder(cell))
+        return;
+    lido__mutex_lock(&pool->lock);
+    if (record->txn_holder == cell) {
+        record->txn_holder = NULL;
+        lido__bell_ring_locked(&pool->txn_over);
+    }
+    lido__mutex_unlock(&pool->lock);
+}
+
+bool lido__share_txn_is_mine(const struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+    bool is_mine;
+
+    if (!has_holder(cell))
+        return true;
+    lido__mutex_lock(&pool->lock);
+    is_mine = record->txn_holder == cell;
+    lido__mutex_unlock(&pool->lock);
+    return is_mine;
+}
