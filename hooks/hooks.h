@@ -50,14 +50,19 @@ int lido__hooks_copy(lido_hooks *to, lido_hooks *from);
 /* Takes every listener away and calls their `destroy`.  Nothing may fire any more. */
 void lido__hooks_fini(lido_hooks *hooks);
 
-/* True if firing would call anything.  Three loads: for the hot path. */
-static inline bool lido__hooks_want(const lido_hooks *hooks, enum lido__event event)
+/* Bit e: firing e would call something.  Three loads: for the hot path. */
+static inline uint64_t lido__hooks_wanted(const lido_hooks *hooks)
 {
     uint64_t wanted = 0;
 
     for (; hooks != NULL; hooks = hooks->before)
         wanted |= lido__read(&hooks->wanted);
-    return (wanted >> event & 1) != 0;
+    return wanted;
+}
+
+static inline bool lido__hooks_want(const lido_hooks *hooks, enum lido__event event)
+{
+    return (lido__hooks_wanted(hooks) >> event & 1) != 0;
 }
 
 /*

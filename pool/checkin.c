@@ -31,6 +31,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
         how |= LIDO_RESET_KEEP_TEMP;
     if (driver->table->reset != NULL)
         rc = driver->table->reset(driver->ctx, record->handle, how, found, why);
+    record->is_pinned = pool->config.is_memory || found->keeps_temp != 0;
     if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, pool->config.busy_wait,
                                      record);
@@ -72,7 +73,6 @@ static int reset(lido_pool *pool, struct lido_record *record, bool transaction_w
         return rc;
     rc = clean(pool, record, &found, why);
     count_found(pool, &found);
-    record->is_pinned = pool->config.is_memory || found.keeps_temp != 0;
     return rc;
 }
 
@@ -160,23 +160,14 @@ int lido__record_give_back(lido_pool *pool, struct lido_record *record,
     return rc != LIDO_OK ? rc : close_rc;
 }
 
-int lido__record_return(lido_pool *pool, struct lido_record *record,
-                        bool transaction_was_reset, bool has_asked_reset,
-                        struct lido_error *err)
+/* What comes after the reset. */
+static int finish(lido_pool *pool, struct lido_record *record, int unclean,
+                  const struct lido_error *why, struct lido_error *err)
 {
-    struct lido_error why;
-    int unclean = LIDO_OK, rc = LIDO_OK, later;
+    int rc = LIDO_OK, later;
 
-    why.text[0] = '\0';
-
-    if (record->handle != NULL)
-        unclean = reset(pool, record, transaction_was_reset, has_asked_reset, &why);
-    if (unclean == LIDO_OK && record->finalizers == NULL && !needs_trimming(pool) &&
-        !lido__hooks_want(&pool->hooks, LIDO__CHECKIN) &&
-        !lido__logs(pool, LIDO_LOG_DEBUG) && lido__slot_release_quick(pool, record))
-        return LIDO_OK;
     if (unclean != LIDO_OK)
-        rc = give_unclean_up(pool, record, unclean, &why, err);
+        rc = give_unclean_up(pool, record, unclean, why, err);
     later = lido__finalizers_run(record, rc == LIDO_OK ? err : NULL);
     if (later != LIDO_OK && !is_precious(pool, record) &&
         !lido__record_is(record, LIDO__ADOPTED))
@@ -184,6 +175,43 @@ int lido__record_return(lido_pool *pool, struct lido_record *record,
     rc = rc != LIDO_OK ? rc : later;
     later = lido__record_give_back(pool, record, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : later;
+}
+
+int lido__record_return(lido_pool *pool, struct lido_record *record,
+                        bool transaction_was_reset, bool has_asked_reset,
+                        struct lido_error *err)
+{
+    struct lido_error why;
+    int unclean = LIDO_OK;
+
+    why.text[0] = '\0';
+    if (record->handle != NULL)
+        unclean = reset(pool, record, transaction_was_reset, has_asked_reset, &why);
+    return finish(pool, record, unclean, &why, err);
+}
+
+/* True if there is nothing to do but to clean the connection and to give it back. */
+static bool is_plain(const lido_pool *pool, const struct lido_record *record)
+{
+    const uint64_t events = UINT64_C(1) << LIDO__RESET | UINT64_C(1) << LIDO__CHECKIN;
+
+    return (lido__hooks_wanted(&pool->hooks) & events) == 0 && record->handle != NULL &&
+           record->finalizers == NULL && !pool->asks_always;
+}
+
+/* The same for a plain one: two atomic operations, if nothing stands against it. */
+static int return_plain(lido_pool *pool, struct lido_record *record, struct lido_error *err)
+{
+    struct lido_reset found = { .size = sizeof found };
+    struct lido_error why;
+    int unclean;
+
+    why.text[0] = '\0';
+    unclean = clean(pool, record, &found, &why);
+    count_found(pool, &found);
+    if (unclean == LIDO_OK && lido__slot_release_quick(pool, record))
+        return LIDO_OK;
+    return finish(pool, record, unclean, &why, err);
 }
 
 /* Of leases that share a connection among threads each ends its own transaction. */
@@ -208,7 +236,7 @@ static bool end_own_transaction(lido_pool *pool, struct lido__cell *cell,
         return true;
     lido__log(pool, LIDO_LOG_WARN, "a lease of a shared connection did not come clean: %s",
               why.text[0] != '\0' ? why.text : lido_status_name(rc));
-    record->expires_ns = INT64_MIN;
+    lido__record_expire_at(record, INT64_MIN);
     return true;
 }
 
@@ -231,6 +259,7 @@ int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options 
     bool transaction_was_reset = options != NULL && options->transaction_was_reset != 0;
     struct lido__cell *cell;
     struct lido_record *record;
+    lido_pool *pool;
     int rc;
 
     if (options != NULL && options->size != sizeof *options)
@@ -248,7 +277,10 @@ int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options 
     /* A release: who sees this one counted also sees its checkout counted. */
     lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
     record = lido__cell_record(cell);
+    pool = record->pool;
     if (cell != &record->own)
-        return leave_shared(record->pool, cell, transaction_was_reset, err);
-    return lido__record_return(record->pool, record, transaction_was_reset, false, err);
+        return leave_shared(pool, cell, transaction_was_reset, err);
+    if (is_plain(pool, record))
+        return return_plain(pool, record, err);
+    return lido__record_return(pool, record, transaction_was_reset, false, err);
 }

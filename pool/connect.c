@@ -70,7 +70,7 @@ static void begin_connecting(lido_pool *pool, struct lido_record *record)
     stamp = ++pool->stamps;
     lido__mutex_unlock(&pool->lock);
     lido__write(&record->stamp, stamp);
-    record->expires_ns = expiry_ns(pool, record->started_ns, stamp);
+    lido__record_expire_at(record, expiry_ns(pool, record->started_ns, stamp));
     record->is_fresh = true;
 }
 
@@ -122,13 +122,6 @@ static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t dea
     return LIDO_OK;
 }
 
-bool lido__record_is_outdated(const lido_pool *pool, const struct lido_record *record,
-                              int64_t now_ns)
-{
-    return now_ns > record->expires_ns ||
-           lido__read(&record->stamp) < lido__read(&pool->invalid_stamp);
-}
-
 /* False if another was replaced for its age so recently that this one has to wait. */
 static bool may_replace_now(lido_pool *pool, const struct lido_record *record,
                             int64_t now_ns)
@@ -136,7 +129,7 @@ static bool may_replace_now(lido_pool *pool, const struct lido_record *record,
     const int64_t spacing_ns = pool->config.recycle_spacing_ms * LIDO_NS_PER_MS;
     bool may = true;
 
-    if (spacing_ns == 0 || record->expires_ns == INT64_MIN ||
+    if (spacing_ns == 0 || lido__record_expires_ns(record) == INT64_MIN ||
         lido__read(&record->stamp) < lido__read(&pool->invalid_stamp))
         return true;
     lido__mutex_lock(&pool->lock);

@@ -315,8 +315,13 @@ static inline bool lido__first_is_others_locked(const lido_pool *pool)
 
 /* pool/connect.c: the driver's side of a record that the caller holds. */
 /* True if its connection is too old or marked. */
-bool lido__record_is_outdated(const lido_pool *pool, const struct lido_record *record,
-                              int64_t now_ns);
+static inline bool lido__record_is_outdated(const lido_pool *pool,
+                                            const struct lido_record *record,
+                                            int64_t now_ns)
+{
+    return now_ns > lido__record_expires_ns(record) ||
+           lido__read(&record->stamp) < lido__read(&pool->invalid_stamp);
+}
 /* Makes sure there is a connection that is not outdated. */
 int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                          struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));

@@ -71,7 +71,7 @@ int lido_record_invalidate_soft(lido_record *record, const struct lido_error *re
         return rc;
     rc = lido__record_fire(record->pool, record, LIDO__SOFT_INVALIDATE, &special, err);
     if (rc == LIDO_OK)
-        record->expires_ns = INT64_MIN;
+        lido__record_expire_at(record, INT64_MIN);
     return rc;
 }
 

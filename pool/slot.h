@@ -101,9 +101,10 @@ struct lido_record {
     lido_pool *pool;
 
     /* The holder's. */
-    void *handle;       /* the driver's; NULL while not connected */
-    int64_t expires_ns; /* on the age clock: past it the connection is replaced */
-    lido__word stamp;   /* the pool's count when the opening of its connection began */
+    void *handle;          /* the driver's; NULL while not connected */
+    lido__word expires_ns; /* on the age clock: past it the connection is replaced; others
+                              read it, where leases share */
+    lido__word stamp;      /* the pool's count when the opening of its connection began */
     struct lido__finalizer *finalizers; /* the last added first */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     bool is_new;              /* no connection was ever opened here since it was vacant */
@@ -129,6 +130,16 @@ struct lido_record {
 static inline struct lido_record *lido__cell_record(const struct lido__cell *cell)
 {
     return atomic_load_explicit(&cell->record, memory_order_relaxed);
+}
+
+static inline int64_t lido__record_expires_ns(const struct lido_record *record)
+{
+    return (int64_t)lido__read(&record->expires_ns);
+}
+
+static inline void lido__record_expire_at(struct lido_record *record, int64_t when_ns)
+{
+    lido__write(&record->expires_ns, (uint64_t)when_ns);
 }
 
 static inline bool lido__record_is(const struct lido_record *record,
