@@ -41,7 +41,7 @@ int demo_interrupted(struct demo_error *error);
 /* A progress handler for SQLite that ends a long statement when a signal came. */
 int demo_sqlite_interrupt(void *unused);
 
-enum { DEMO_KINDS = 2, DEMO_MAX_THREADS = 256 };
+enum { DEMO_KINDS = 5, DEMO_MAX_THREADS = 256 };
 
 struct demo_options {
     const char *database;
@@ -130,7 +130,7 @@ struct demo_check {
     bool holds;
     char detail[200];
 };
-enum { DEMO_CHECKS = 24 };
+enum { DEMO_CHECKS = 48 };
 struct demo_checks {
     size_t n;
     struct demo_check list[DEMO_CHECKS];

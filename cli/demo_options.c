@@ -26,9 +26,9 @@ const char demo_help[] =
     "it; if somebody uses it, or it needs recovery, it is refused.\n"
     "\n"
     "  --threads N         threads that share a pool, 1 to 256 (8)\n"
-    "  --seconds S         how long each kind of pool runs, 0.1 to 3600 (3)\n"
+    "  --seconds S         how long each kind of pool runs, 0.1 to 3600 (2)\n"
     "  --transfers N       end each kind after N transfers instead\n"
-    "  --pool KIND         null, queue or all (all)\n"
+    "  --pool KIND         null, queue, singleton_thread, static, assertion or all (all)\n"
     "  --progress WHEN     auto, always or never: auto shows it on a terminal (auto)\n"
     "  --json              print one JSON document instead of tables\n"
     "  --keep FILE         leave the copy as FILE, which must not exist yet\n"
@@ -37,7 +37,11 @@ const char demo_help[] =
     "\n"
     "The queue pool keeps half as many connections as there are threads, and opens an "
     "eighth\n"
-    "more under load, so that threads have to wait. The copy lies in $TMPDIR, or /tmp.\n"
+    "more under load, so that threads have to wait. In the assertion pool, which lends "
+    "its\n"
+    "one connection to one at a time, a refused thread tries again. The copy lies in "
+    "$TMPDIR,\n"
+    "or /tmp.\n"
     "\n"
     "Exit status: 0 all checks hold; 1 one does not, or the demo could not run; 2 wrong "
     "usage;\n"
@@ -101,19 +105,21 @@ static int parse_seconds(const char *text, double *out)
 
 static int parse_kinds(const char *text, const char **kinds)
 {
+    static const char *const all[DEMO_KINDS] = { "null", "queue", "singleton_thread",
+                                                 "static", "assertion" };
+    bool wants_all = strcmp(text, "all") == 0;
+    size_t n = 0;
+
     memset(kinds, 0, (DEMO_KINDS + 1) * sizeof *kinds);
-    if (strcmp(text, "null") == 0) {
-        kinds[0] = "null";
-    } else if (strcmp(text, "queue") == 0) {
-        kinds[0] = "queue";
-    } else if (strcmp(text, "all") == 0) {
-        kinds[0] = "null";
-        kinds[1] = "queue";
-    } else {
-        cli_complain("demo: --pool wants null, queue or all, not '%s'", text);
-        return CLI_USAGE;
-    }
-    return CLI_OK;
+    for (size_t i = 0; i < DEMO_KINDS; i++)
+        if (wants_all || strcmp(text, all[i]) == 0)
+            kinds[n++] = all[i];
+    if (n > 0)
+        return CLI_OK;
+    cli_complain("demo: --pool wants null, queue, singleton_thread, static, assertion or "
+                 "all, not '%s'",
+                 text);
+    return CLI_USAGE;
 }
 
 static int parse_progress(const char *text, enum progress_when *out)
@@ -169,7 +175,7 @@ int demo_options_parse(struct demo_options *options, int argc, char **argv)
 
     memset(options, 0, sizeof *options);
     options->threads = 8;
-    options->seconds = 3;
+    options->seconds = 2;
     options->seed = 1;
     parse_kinds("all", options->kinds);
     optind = 1;

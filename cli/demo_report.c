@@ -83,7 +83,7 @@ void demo_report_text(const struct demo_story *story)
     for (size_t i = 0; i < story->checks->n; i++) {
         const struct demo_check *check = &story->checks->list[i];
 
-        printf("  %-6s  %-5s  %s%s%s%s\n", check->holds ? "ok" : "FAILED",
+        printf("  %-6s  %-16s  %s%s%s%s\n", check->holds ? "ok" : "FAILED",
                check->kind == NULL ? "file" : check->kind, check->name,
                check->detail[0] == '\0' ? "" : " (", check->detail,
                check->detail[0] == '\0' ? "" : ")");

@@ -6,12 +6,15 @@
  *
  * Two hooks do what no thread has to remember: connect turns foreign keys on, begin makes
  * every transaction IMMEDIATE though each thread asks for a DEFERRED one.  A transaction
- * that SQLite gives up with SQLITE_BUSY is a retry; any other failure stops all threads.
+ * that SQLite gives up with SQLITE_BUSY is a retry, as is a checkout that an assertion pool
+ * refused; any other failure stops all threads.
  *
  * Threads: each has a `struct demo_worker` of its own, which the main thread reads after it
  * has joined it.  What they share stands under run->lock.
  */
 #include "cli/demo_work.h"
+
+#include <sched.h>
 
 enum { AMOUNT_MOST = 100, ROWS_MOST = 4, ONE_IN = 4 };
 
@@ -209,6 +212,8 @@ void *demo_work(void *ctx)
         int rc = do_task(worker, is_transfer, &is_done, &err);
 
         worker->retries += (rc & 0xff) == SQLITE_BUSY;
+        if (rc == LIDO_CHECKED_OUT)
+            sched_yield(); /* who has the one connection may need the processor */
         pthread_mutex_lock(&run->lock);
         if (is_transfer && !is_done)
             run->transfers--;

@@ -321,7 +321,7 @@ int lido__slot_claim_beside(lido_pool *pool, enum lido__standing standing,
 }
 
 struct lido_record *lido__slot_claim_idle(lido_pool *pool, lido__chooser is_chosen,
-                                          const void *ctx)
+                                          const void *ctx, bool is_newest)
 {
     struct lido_record *best;
 
@@ -329,8 +329,9 @@ struct lido_record *lido__slot_claim_idle(lido_pool *pool, lido__chooser is_chos
     do { /* again if a quick checkout was faster */
         best = NULL;
         for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
-            if (lido__slot_is_idle(at) && (best == NULL || at->returned < best->returned) &&
-                is_chosen(pool, at, ctx))
+            if (lido__slot_is_idle(at) && is_chosen(pool, at, ctx) &&
+                (best == NULL || (is_newest ? at->returned > best->returned
+                                            : at->returned < best->returned)))
                 best = at;
     } while (best != NULL && !claim_if_idle(best, LIDO__RETURNING));
     lido__pool_unlock(pool);

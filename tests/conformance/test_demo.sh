@@ -105,17 +105,17 @@ run demo --seconds 1e9 a
 expect 'too many seconds' 2 'from 0.1 to 3600'
 run demo --seconds 1 --transfers 5 a
 expect 'both seconds and transfers' 2 'exclude each other'
-run demo --pool static a
-expect 'a pool that is not there' 2 'null, queue or all'
+run demo --pool fixed a
+expect 'a pool that is not there' 2 'assertion or all'
 
 # --- databases that can be shown --------------------------------------------------------
 
 make_database plain.db
 before=$(look)
 run demo plain.db --seconds 0.3
-expect 'a run of both kinds' 0 'All 1[0-9] checks hold'
-grep -q 'FAILED' "$work/out" && fail 'a run of both kinds: no check failed'
-grep -q '3 tables to read' "$work/out" || fail 'a run of both kinds: sees three tables'
+expect 'a run of all kinds' 0 'All 3[0-9] checks hold'
+grep -q 'FAILED' "$work/out" && fail 'a run of all kinds: no check failed'
+grep -q '3 tables to read' "$work/out" || fail 'a run of all kinds: sees three tables'
 [ -s "$work/err" ] && fail 'no progress where there is no terminal'
 
 run demo plain.db --seconds 0.3 --pool queue --threads 4 --progress always
@@ -128,7 +128,8 @@ python3 - "$work/out" <<'PY' || fail 'JSON: says what happened'
 import json, sys
 told = json.load(open(sys.argv[1]))
 assert told["holds"] is True and told["seed"] == 7 and told["threads"] == 3
-assert [p["pool"] for p in told["pools"]] == ["null", "queue"]
+assert [p["pool"] for p in told["pools"]] == [
+    "null", "queue", "singleton_thread", "static", "assertion"]
 assert all(p["transactions"] == 40 for p in told["pools"])
 assert all(p["rows"] > 0 and p["unreadable_rows"] == 0 for p in told["pools"])
 assert all(c["holds"] for c in told["checks"])
