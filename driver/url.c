@@ -1,126 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking a URL apart.
+ * What a URL's database means.
  *
- *     sqlite+NAME :// [authority] / path ? key = value & key = value
- *
- * SQLite has no server, so an authority (host, user, password, port) is an error, and its
- * text never repeats it: there may be a password in it.  With nothing behind the slashes the
- * database is in memory.
+ * Three names are refused because SQLite would make a file of them that nobody meant:
+ * "/:memory:", which is one slash too many (SQLAlchemy makes the file); a path that begins
+ * with a drive, on a system that has none; and "file:...", which is a URI for SQLite but only
+ * with uri=1.  Each has a spelling that means the file, and the text tells it.
  *
  * Threads: any; nothing is shared.  getcwd() is asked once per relative path.
  */
 #include "driver/url.h"
 #include "base/alloc.h"
+#include "driver/file_uri.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define LONGEST 8192
-
-static int fail_form(struct lido_error *err)
-{
-    return lido_fail(
-        err, LIDO_BAD_URL,
-        "not a URL of SQLite; valid are sqlite://, sqlite:///relative.db, "
-        "sqlite:////absolute.db and sqlite:///:memory:, with ?key=value behind");
-}
 
 static int fail_memory(struct lido_error *err)
 {
     return lido_fail(err, SQLITE_NOMEM, "out of memory for the URL");
 }
 
-static int hex(char digit)
+static bool is_letter(char byte)
 {
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    return -1;
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
-/* A decoded copy of `length` bytes.  `what` names them for the text of an error. */
-static int decode(const char *text, size_t length, const char *what, char **out,
-                  struct lido_error *err)
+static bool is_slash(char byte)
 {
-    char *copy = lido__copy(text, length);
-    size_t to = 0;
+    return byte == '/' || byte == '\\';
+}
 
-    *out = copy;
-    if (copy == NULL)
-        return fail_memory(err);
-    for (size_t from = 0; from < length; from++) {
-        int high, low;
+/* C:\p and C:p, \\server\p, and with a slash too many /C:\p. */
+static bool has_drive(const char *path)
+{
+    if (path[0] == '\\' && path[1] == '\\')
+        return true;
+    if (path[0] == '/')
+        return is_letter(path[1]) && path[2] == ':' && is_slash(path[3]);
+    return is_letter(path[0]) && path[1] == ':';
+}
 
-        if (copy[from] != '%') {
-            copy[to++] = copy[from];
-            continue;
-        }
-        /* The copy ends in a NUL, which is no hex digit: no read past the end. */
-        high = hex(copy[from + 1]);
-        low = high >= 0 ? hex(copy[from + 2]) : -1;
-        if (low < 0 || (high == 0 && low == 0)) {
-            lido__free(copy);
-            *out = NULL;
-            return lido_fail(err, LIDO_BAD_URL,
-                             low < 0 ? "a %% in %s is not followed by two hex digits"
-                                     : "%%00 in %s",
-                             what);
-        }
-        copy[to++] = (char)(high << 4 | low);
-        from += 2;
-    }
-    copy[to] = '\0';
+/* The path as it is meant, or an error.  `is_uri` is what the key uri says. */
+static int check_path(const char *path, bool is_uri, struct lido_error *err)
+{
+    if (!is_uri && lido__is_file_uri(path))
+        return lido_fail(err, LIDO_BAD_URL,
+                         "file:... is taken for a URI of SQLite only with uri=1; a file of "
+                         "this name is sqlite:///./file:...");
+    if (strcmp(path, "/:memory:") == 0)
+        return lido_fail(err, LIDO_BAD_URL,
+                         "four slashes and :memory: name a file in the root folder; a "
+                         "memory database is sqlite:///:memory:, with three");
+    if (has_drive(path))
+        return lido_fail(err, LIDO_BAD_URL,
+                         "the path begins with a drive, and this system has none; a file "
+                         "of this name is sqlite:///./%.100s",
+                         path);
     return LIDO_OK;
 }
 
-/* The name of the driver: all before "://", without "sqlite+". */
-static int take_driver(struct lido__url *url, const char *text, const char **rest,
-                       struct lido_error *err)
+static int make_absolute(char **out, const char *path, struct lido_error *err)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "0123456789_.-";
-    static const char prefix[] = "sqlite+";
-    const char *end;
+    char *folder = getcwd(NULL, 0);
 
-    if (strncmp(text, prefix, sizeof prefix - 1) == 0)
-        text += sizeof prefix - 1;
-    end = text + strspn(text, letters);
-    if (end == text || strncmp(end, "://", 3) != 0)
-        return fail_form(err);
-    url->driver = lido__copy(text, (size_t)(end - text));
-    if (url->driver == NULL)
-        return fail_memory(err);
-    *rest = end + 3;
-    return LIDO_OK;
-}
-
-/* A path as the driver gets it: "" is memory, a relative one is made absolute. */
-static int take_path(struct lido__url *url, char *path, struct lido_error *err)
-{
-    char *folder, *absolute;
-
-    assert(path != NULL);
-    if (path[0] == '\0' || strcmp(path, ":memory:") == 0) {
-        url->database = lido__copy(":memory:", 8);
-        lido__free(path);
-        return url->database != NULL ? LIDO_OK : fail_memory(err);
-    }
-    if (path[0] == '/') {
-        url->database = path;
-        return LIDO_OK;
-    }
-    folder = getcwd(NULL, 0);
     if (folder == NULL) {
         int why = errno;
 
-        lido__free(path);
         if (why == ENOMEM)
             return fail_memory(err);
         lido_fail(err, SQLITE_CANTOPEN, "the working directory cannot be told: %s",
@@ -129,126 +76,87 @@ static int take_path(struct lido__url *url, char *path, struct lido_error *err)
             err->sys_errno = why;
         return SQLITE_CANTOPEN;
     }
-    absolute = sqlite3_mprintf("%s%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/", path);
+    *out = sqlite3_mprintf("%s%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/", path);
     free(folder);
-    lido__free(path);
-    url->database = absolute;
-    return absolute != NULL ? LIDO_OK : fail_memory(err);
+    return *out != NULL ? LIDO_OK : fail_memory(err);
 }
 
-/* Behind "://": nothing, or a slash and the path.  Anything before the slash is an
-   authority, which SQLite does not have. */
-static int take_location(struct lido__url *url, const char *at, size_t length,
-                         struct lido_error *err)
+static int take_database(struct lido__url *url, struct lido_error *err)
 {
-    char *path;
-    int rc;
+    const char *path = url->parts->database;
+    int is_uri = 0, rc = lido__url_bool(url, "uri", &is_uri, err);
 
-    if (length > 0 && at[0] != '/')
-        return fail_form(err);
-    if (length > 0)
-        at++, length--;
-    rc = decode(at, length, "the path", &path, err);
+    if (rc == LIDO_OK)
+        rc = check_path(path, is_uri != 0, err);
     if (rc != LIDO_OK)
         return rc;
-    return take_path(url, path, err);
+    if (path[0] == '\0')
+        path = ":memory:";
+    if (path[0] != '/' && strcmp(path, ":memory:") != 0 && !lido__is_file_uri(path))
+        return make_absolute(&url->database, path, err);
+    url->database = lido__copy(path, strlen(path));
+    return url->database != NULL ? LIDO_OK : fail_memory(err);
 }
 
-static int decode_value(const char *key, const char *text, size_t length, char **out,
-                        struct lido_error *err)
+static bool is_key(const struct lido__url *url, const char *key, const char *value)
 {
-    char what[80];
+    const char *found = lido__url_get(url, key);
 
-    snprintf(what, sizeof what, "the value of %.60s", key);
-    return decode(text, length, what, out, err);
+    return found != NULL && strcmp(found, value) == 0;
 }
 
-static int take_param(struct lido__url *url, const char *at, size_t length,
-                      struct lido_error *err)
+/*
+ * https://sqlite.org/inmemorydb.html: the names of the VFS memdb are shared in the process if
+ * they begin with a slash and have something behind it.  With mode=memory the VFS is not
+ * asked at all, and the database is private.
+ */
+static void take_memory(struct lido__url *url)
 {
-    const char *equals = memchr(at, '=', length);
-    size_t key_length = equals != NULL ? (size_t)(equals - at) : length;
-    char *key, *value;
-    int rc;
+    const char *name = url->database;
+    char path[16]; /* more than ":memory:" need not be looked at */
+    bool is_uri = lido__is_file_uri(name), is_memdb = is_key(url, "vfs", "memdb");
 
-    if (key_length == 0)
-        return lido_fail(err, LIDO_BAD_URL, "a key is empty: write ?key=value&key=value");
-    rc = decode(at, key_length, "a key", &key, err);
-    if (rc != LIDO_OK)
-        return rc;
-    if (lido__url_get(url, key) != NULL)
-        rc = lido_fail(err, LIDO_BAD_URL, "the key %.60s stands twice", key);
-    else if (equals == NULL)
-        /* Not shown: it may be the rest of a password with a '&' in it. */
-        rc = lido_fail(err, LIDO_BAD_URL,
-                       "key %zu has no value; a '&' inside of a value is written %%26",
-                       url->n_params + 1);
-    else if (key_length + 1 == length)
-        rc = lido_fail(err, LIDO_BAD_URL, "the key %.60s has no value", key);
+    if (is_uri)
+        lido__file_uri_path(name, path, sizeof path);
     else
-        rc = decode_value(key, equals + 1, length - key_length - 1, &value, err);
-    if (rc != LIDO_OK) {
-        lido__free(key);
-        return rc;
-    }
-    url->params[url->n_params++] = (struct lido_param){ key, value };
-    return LIDO_OK;
-}
-
-static int take_params(struct lido__url *url, const char *query, struct lido_error *err)
-{
-    size_t count = 1;
-    int rc = LIDO_OK;
-
-    for (const char *at = query; *at != '\0'; at++)
-        count += *at == '&';
-    url->params = lido__new(count * sizeof *url->params);
-    if (url->params == NULL)
-        return fail_memory(err);
-    while (rc == LIDO_OK) {
-        size_t length = strcspn(query, "&");
-
-        rc = take_param(url, query, length, err);
-        if (query[length] == '\0')
-            break;
-        query += length + 1;
-    }
-    return rc;
+        sqlite3_snprintf(sizeof path, path, "%s", name);
+    if (is_uri && lido__file_uri_has(name, "vfs", NULL))
+        is_memdb = lido__file_uri_has(name, "vfs", "memdb");
+    url->is_named_memory = is_memdb && path[0] == '/' && path[1] != '\0';
+    url->is_memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 ||
+                     is_key(url, "mode", "memory") ||
+                     (is_uri && lido__file_uri_has(name, "mode", "memory")) ||
+                     (is_memdb && !url->is_named_memory);
+    if (url->is_memory)
+        url->is_named_memory = false;
 }
 
 int lido__url_parse(struct lido__url *url, const char *text, struct lido_error *err)
 {
-    const char *rest = text;
-    size_t length;
     int rc;
 
     memset(url, 0, sizeof *url);
-    if (strnlen(text, LONGEST + 1) > LONGEST)
-        return lido_fail(err, LIDO_BAD_URL, "the URL is longer than %d bytes", LONGEST);
-    rc = take_driver(url, text, &rest, err);
+    rc = lido_url_parse(&url->parts, text, err);
     if (rc != LIDO_OK)
         return rc;
-    length = strcspn(rest, "?");
-    rc = take_location(url, rest, length, err);
+    url->driver = url->parts->driver;
+    url->params = url->parts->params;
+    url->n_params = url->parts->n_params;
+    rc = take_database(url, err);
     if (rc == LIDO_OK) {
-        url->base = lido__copy(text, (size_t)(rest - text) + length);
+        url->base = lido__copy(text, strcspn(text, "?"));
         rc = url->base != NULL ? LIDO_OK : fail_memory(err);
     }
-    if (rc == LIDO_OK && rest[length] == '?')
-        rc = take_params(url, rest + length + 1, err);
-    if (rc != LIDO_OK)
+    if (rc == LIDO_OK)
+        take_memory(url);
+    else
         lido__url_fini(url);
     return rc;
 }
 
 void lido__url_fini(struct lido__url *url)
 {
-    for (size_t i = 0; i < url->n_params; i++) {
-        lido__free((char *)(uintptr_t)url->params[i].key);
-        lido__free((char *)(uintptr_t)url->params[i].value);
-    }
-    lido__free(url->params);
-    lido__free(url->driver);
+    lido_url_free(url->parts);
     lido__free(url->base);
     lido__free(url->database);
     memset(url, 0, sizeof *url);

@@ -8,6 +8,7 @@
 #include "driver/url.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,37 +42,55 @@ static bool read_digits(const char **at, int64_t most, int64_t *out)
     return *at > start;
 }
 
-int lido__url_int(const struct lido__url *url, const char *key, int least, int *out,
-                  struct lido_error *err)
+static int too_small(const char *key, const char *value, int64_t least,
+                     struct lido_error *err)
 {
-    const char *value = lido__url_get(url, key), *at = value;
+    return lido_fail(err, LIDO_BAD_URL, "%s=%.40s: the least is %lld", key, value,
+                     (long long)least);
+}
+
+int lido__value_int(const char *key, const char *value, int64_t least, int64_t most,
+                    int64_t *out, struct lido_error *err)
+{
+    const char *at = value;
+    char wanted[60];
     int64_t number;
 
-    if (value == NULL)
-        return LIDO_OK;
     if (*at == '-')
         at++;
-    if (!read_digits(&at, INT_MAX, &number) || *at != '\0')
-        return fail_value(key, value, "a whole number up to 2147483647", err);
+    if (!read_digits(&at, most, &number) || *at != '\0') {
+        snprintf(wanted, sizeof wanted, "a whole number up to %lld", (long long)most);
+        return fail_value(key, value, wanted, err);
+    }
     if (value[0] == '-')
         number = -number;
     if (number < least)
-        return lido_fail(err, LIDO_BAD_URL, "%s=%.40s: the least is %d", key, value, least);
-    *out = (int)number;
+        return too_small(key, value, least, err);
+    *out = number;
     return LIDO_OK;
 }
 
-int lido__url_bool(const struct lido__url *url, const char *key, int *out,
-                   struct lido_error *err)
+int lido__url_int(const struct lido__url *url, const char *key, int least, int *out,
+                  struct lido_error *err)
+{
+    const char *value = lido__url_get(url, key);
+    int64_t number = *out;
+    int rc = LIDO_OK;
+
+    if (value != NULL)
+        rc = lido__value_int(key, value, least, INT_MAX, &number, err);
+    if (rc == LIDO_OK)
+        *out = (int)number;
+    return rc;
+}
+
+int lido__value_bool(const char *key, const char *value, int *out, struct lido_error *err)
 {
     static const char *const words[2][6] = {
         { "false", "no", "off", "n", "f", "0" },
         { "true", "yes", "on", "y", "t", "1" },
     };
-    const char *value = lido__url_get(url, key);
 
-    if (value == NULL)
-        return LIDO_OK;
     for (int truth = 0; truth < 2; truth++)
         for (int i = 0; i < 6; i++)
             if (strcasecmp(value, words[truth][i]) == 0) {
@@ -79,6 +98,14 @@ int lido__url_bool(const struct lido__url *url, const char *key, int *out,
                 return LIDO_OK;
             }
     return fail_value(key, value, "true, yes, on, y, t, 1 or false, no, off, n, f, 0", err);
+}
+
+int lido__url_bool(const struct lido__url *url, const char *key, int *out,
+                   struct lido_error *err)
+{
+    const char *value = lido__url_get(url, key);
+
+    return value != NULL ? lido__value_bool(key, value, out, err) : LIDO_OK;
 }
 
 /* What stands behind the point, in milliseconds, rounded up. */

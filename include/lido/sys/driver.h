@@ -5,6 +5,7 @@
 #include <lido/conn.h>
 #include <lido/status.h>
 #include <lido/txn.h>
+#include <lido/url.h>
 
 /*
  * Drivers: how a pool opens, cleans and closes a connection.
@@ -26,18 +27,12 @@ extern "C" {
 #define LIDO_DRIVER_IS_SQLITE    1u /* the handle is a sqlite3 * */
 #define LIDO_DRIVER_TAKES_PARAMS 2u /* keys that lido does not know are passed to connect */
 
-/* One key of the URL that is the driver's. */
-struct lido_param {
-    const char *key;
-    const char *value;
-};
-
 /* What to connect to.  Lent until connect returns. */
 struct lido_connect {
     size_t size;
     const char *url;      /* the pool's URL without what follows the '?' */
-    const char *database; /* the path: absolute, or ":memory:" */
-    const struct lido_param *params;
+    const char *database; /* the path: absolute, or ":memory:"; "file:..." with uri=1 */
+    const struct lido_param *params; /* the keys that are the driver's */
     size_t n_params;
 
     int is_shared; /* not 0: several threads will use the handle at the same time */
