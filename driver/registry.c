@@ -152,7 +152,9 @@ int lido__driver_find(struct lido__driver *out, const char *name, struct lido_er
         if (strcmp(at->name, name) == 0)
             *out = (struct lido__driver){ &at->table, at->ctx };
     lido__mutex_unlock(&lock);
-    if (out->table == NULL && strcmp(name, "sqlite") == 0)
+    /* sqlite+pysqlite is how SQLAlchemy names its own driver of SQLite. */
+    if (out->table == NULL &&
+        (strcmp(name, "sqlite") == 0 || strcmp(name, "pysqlite") == 0))
         out->table = lido_driver_sqlite();
     if (out->table != NULL)
         return LIDO_OK;
