@@ -175,13 +175,13 @@ Test(driver_sqlite, modes_that_do_not_create_leave_no_file)
 
 Test(driver_sqlite, an_unknown_key_or_mode_is_a_bad_url)
 {
-    static const char *const modes[] = { "", "RO", "r", "rwcx", "memory", "ro " };
+    static const char *const modes[] = { "", "RO", "r", "rwcx", "memor", "ro " };
     sqlite3 *db;
 
-    cr_expect_eq(try_connect("cache", "shared", &db), LIDO_BAD_URL);
-    expect_said(LIDO_BAD_URL, "cache");
-    expect_said(LIDO_BAD_URL, "takes: mode");
-    cr_expect_null(strstr(err.text, "shared"), "a value may be a secret: %s", err.text);
+    cr_expect_eq(try_connect("cash", "SECRET", &db), LIDO_BAD_URL);
+    expect_said(LIDO_BAD_URL, "the key cash");
+    expect_said(LIDO_BAD_URL, "takes: cache, ");
+    cr_expect_null(strstr(err.text, "SECRET"), "a value may be a secret: %s", err.text);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         cr_expect_eq(try_connect("mode", modes[i], &db), LIDO_BAD_URL, "%s", modes[i]);
         expect_said(LIDO_BAD_URL, "ro, rw, rwc");
@@ -202,8 +202,8 @@ Test(driver_sqlite, a_name_is_never_taken_for_a_uri)
 
     /* Not the absolute path that a pool passes, and many builds would take it. */
     strcpy(path, "file:x?mode=memory");
-    cr_expect_eq(try_connect(NULL, NULL, &db), SQLITE_MISUSE);
-    expect_said(SQLITE_MISUSE, "URI");
+    cr_expect_eq(try_connect(NULL, NULL, &db), LIDO_BAD_URL);
+    expect_said(LIDO_BAD_URL, "uri=1");
 }
 
 Test(driver_sqlite, a_connection_has_no_mutex_no_extensions_and_extended_codes)

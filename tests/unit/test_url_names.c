@@ -140,6 +140,51 @@ Test(url_names, tell_where_the_data_live)
     lido__url_fini(&url);
 }
 
+/* As the driver does it. */
+static sqlite3 *open_url(void)
+{
+    struct lido_connect how = { .size = sizeof how,
+                                .url = url.base,
+                                .database = url.database,
+                                .params = url.params,
+                                .n_params = url.n_params };
+    void *handle;
+
+    cr_assert_eq(lido_driver_sqlite()->connect(NULL, &how, NULL, &handle, &err), LIDO_OK,
+                 "%s: %s", url.base, err.text);
+    return handle;
+}
+
+Test(url_names, tell_where_the_data_live_by_the_word_of_sqlite)
+{
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) {
+        sqlite3 *one, *two;
+        bool is_seen;
+
+        parse(homes[i].text);
+        if (homes[i].home == FILES || lido__url_get(&url, "check_same_thread") != NULL)
+            continue;
+        one = open_url();
+        two = open_url();
+        cr_assert_eq(sqlite3_exec(one, "CREATE TABLE t(x)", NULL, NULL, NULL), SQLITE_OK,
+                     "%s", homes[i].text);
+        is_seen = sqlite3_exec(two, "SELECT * FROM t", NULL, NULL, NULL) == SQLITE_OK;
+        cr_expect_eq(is_seen, homes[i].home == BY_NAME, "%s", homes[i].text);
+
+        /* Two holds the data of one, and without both they are gone. */
+        sqlite3_close(one);
+        one = open_url();
+        cr_expect_eq(sqlite3_exec(one, "SELECT * FROM t", NULL, NULL, NULL) == SQLITE_OK,
+                     homes[i].home == BY_NAME, "%s", homes[i].text);
+        sqlite3_close(one);
+        sqlite3_close(two);
+        one = open_url();
+        cr_expect_neq(sqlite3_exec(one, "SELECT * FROM t", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(one);
+    }
+    lido__url_fini(&url);
+}
+
 /* URIs. */
 
 static bool is_timeout(const char *key)
