@@ -4,8 +4,8 @@
  *
  *     sqlite3_open_v2 -> key -> wait for locks -> safe settings -> pragmas in their order
  *
- * SQLite opens a file for real when something is first read, so the key comes in time; and
- * pragmas may meet locks, so the wait comes before them.  A connection has no mutex of
+ * SQLite reads nothing of a file before it has to, so the key comes in time; and pragmas may
+ * meet locks, so the wait comes before them.  A connection has no mutex of
  * SQLite's (NOMUTEX) unless it is shared: a lease has one user at a time.
  *
  * create=new: the file is made when the pool is opened, by mknod(), which fails if anything

@@ -81,40 +81,44 @@ bool lido__pragma_is(const char *key)
     return find(key) != NULL;
 }
 
+/* A value as it is written into the PRAGMA, and as SQLite will answer it. */
+struct written {
+    char value[24], answer[24];
+};
+
 /* One of the words, or its number where SQLite has numbers for them. */
-static int write_word(const struct pragma *pragma, const char *value, char *out,
-                      size_t size, struct lido_error *err)
+static int write_word(const struct pragma *pragma, const char *value, struct written *out,
+                      struct lido_error *err)
 {
     char words[80] = "";
     size_t used = 0;
 
     for (int i = 0; pragma->words[i] != NULL; i++) {
-        bool is_digit = value[0] == '0' + i && value[1] == '\0';
+        const char *word = pragma->words[i];
+        bool is_number = pragma->kind == ORDINAL && value[0] == '0' + i && value[1] == '\0';
 
-        if (strcasecmp(pragma->words[i], value) == 0 ||
-            (pragma->kind == ORDINAL && is_digit)) {
-            if (pragma->kind == WORD)
-                snprintf(out, size, "%s", pragma->words[i]);
-            else
-                snprintf(out, size, "%d", i);
+        if (is_number || strcasecmp(word, value) == 0) {
+            snprintf(out->value, sizeof out->value, "%s", word);
+            strcpy(out->answer, out->value);
+            if (pragma->kind == ORDINAL)
+                snprintf(out->answer, sizeof out->answer, "%d", i);
             return LIDO_OK;
         }
         used += (size_t)snprintf(words + used, sizeof words - used, "%s%s",
-                                 i > 0 ? ", " : "", pragma->words[i]);
+                                 i > 0 ? ", " : "", word);
     }
     return lido_fail(err, LIDO_BAD_URL, "%s=%.40s is none of %s", pragma->name, value,
                      words);
 }
 
-/* The value as it is written into the PRAGMA, and as SQLite will answer it. */
-static int write_value(const struct pragma *pragma, const char *value, char *out,
-                       size_t size, struct lido_error *err)
+static int write_value(const struct pragma *pragma, const char *value, struct written *out,
+                       struct lido_error *err)
 {
     int64_t number = 0;
     int truth = 0, rc;
 
     if (pragma->kind == WORD || pragma->kind == ORDINAL)
-        return write_word(pragma, value, out, size, err);
+        return write_word(pragma, value, out, err);
     if (pragma->kind == TRUTH) {
         rc = lido__value_bool(pragma->name, value, &truth, err);
         number = truth;
@@ -122,7 +126,8 @@ static int write_value(const struct pragma *pragma, const char *value, char *out
         rc =
             lido__value_int(pragma->name, value, pragma->least, pragma->most, &number, err);
     }
-    snprintf(out, size, "%lld", (long long)number);
+    snprintf(out->value, sizeof out->value, "%lld", (long long)number);
+    strcpy(out->answer, out->value);
     if (rc == LIDO_OK && strcmp(pragma->name, "page_size") == 0 &&
         (number & (number - 1)) != 0)
         rc = lido_fail(err, LIDO_BAD_URL, "page_size=%.40s is no power of two", value);
@@ -131,9 +136,9 @@ static int write_value(const struct pragma *pragma, const char *value, char *out
 
 int lido__pragma_check(const struct lido_param *param, struct lido_error *err)
 {
-    char value[24];
+    struct written written;
 
-    return write_value(find(param->key), param->value, value, sizeof value, err);
+    return write_value(find(param->key), param->value, &written, err);
 }
 
 /* The first column of the first row; "" if there is no row. */
@@ -168,7 +173,7 @@ static const char *why_no_foreign_keys(void)
     return NULL;
 }
 
-static int fail_untaken(const struct pragma *pragma, const char *value, const char *answer,
+static int fail_untaken(const struct pragma *pragma, const char *doing, const char *answer,
                         struct lido_error *err)
 {
     const char *why = NULL;
@@ -176,30 +181,31 @@ static int fail_untaken(const struct pragma *pragma, const char *value, const ch
     if (strcmp(pragma->name, "foreign_keys") == 0)
         why = why_no_foreign_keys();
     if (why != NULL)
-        return lido_fail(err, LIDO_SETTING, "%s=%s did not take: %s", pragma->name, value,
-                         why);
-    return lido_fail(err, LIDO_SETTING, "%s=%s did not take: SQLite %s%.40s", pragma->name,
-                     value, answer[0] != '\0' ? "says " : "has none here", answer);
+        return lido_fail(err, LIDO_SETTING, "%s did not take: %s", doing, why);
+    return lido_fail(err, LIDO_SETTING, "%s did not take: SQLite %s%.40s", doing,
+                     answer[0] != '\0' ? "says " : "has none here", answer);
 }
 
 int lido__pragma_apply(sqlite3 *db, const struct lido_param *param, struct lido_error *err)
 {
     const struct pragma *pragma = find(param->key);
-    char value[24], doing[60], sql[80], answer[48];
-    int rc = write_value(pragma, param->value, value, sizeof value, err);
+    char doing[60], sql[80], answer[48];
+    struct written written;
+    int rc = write_value(pragma, param->value, &written, err);
 
     if (rc != LIDO_OK)
         return rc;
-    snprintf(doing, sizeof doing, "%s=%s", pragma->name, value);
+    snprintf(doing, sizeof doing, "%s=%s", pragma->name, written.value);
     /* In one some pragmas do nothing, and others fail. */
     if (!sqlite3_get_autocommit(db))
         return lido_fail(err, LIDO_SETTING, "%s cannot be set: a transaction is open",
                          doing);
-    snprintf(sql, sizeof sql, "PRAGMA %s = %s", pragma->name, value);
+    snprintf(sql, sizeof sql, "PRAGMA %s = %s", pragma->name, written.value);
     rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = ask(db, pragma, answer, sizeof answer);
     if (rc != SQLITE_OK)
         return lido__sqlite_fail(db, rc, doing, err);
-    return strcmp(answer, value) == 0 ? LIDO_OK : fail_untaken(pragma, value, answer, err);
+    return strcmp(answer, written.answer) == 0 ? LIDO_OK
+                                               : fail_untaken(pragma, doing, answer, err);
 }
