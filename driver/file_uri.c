@@ -12,6 +12,7 @@
 #include "driver/file_uri.h"
 #include "driver/url.h"
 
+#include <assert.h>
 #include <string.h>
 
 bool lido__is_file_uri(const char *name)
@@ -31,7 +32,7 @@ static const char *decode(const char *at, const char *stops, char *out, size_t s
 
         if (byte == 0)
             break;
-        out[used++] = byte > 0 ? (char)byte : *at;
+        out[used++] = (char)(byte > 0 ? byte : *at);
         if (byte > 0)
             at += 2;
     }
@@ -97,6 +98,7 @@ static const struct lido_param *find_next(const struct lido_param *params, size_
     for (size_t i = 0; i < n_params; i++) {
         const char *key = params[i].key;
 
+        assert(key != NULL);
         if ((after == NULL || strcmp(key, after) > 0) &&
             (best == NULL || strcmp(key, best->key) < 0) && !is_taken(key))
             best = &params[i];

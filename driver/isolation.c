@@ -32,7 +32,7 @@ int lido__value_isolation(const char *value, struct lido__isolation *out,
     char name[24] = "";
 
     if (strlen(value) < sizeof name)
-        strcpy(name, value);
+        memcpy(name, value, strlen(value));
     for (char *at = name; *at != '\0'; at++)
         if (*at == '_')
             *at = ' ';

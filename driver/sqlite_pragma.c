@@ -99,9 +99,10 @@ static int write_word(const struct pragma *pragma, const char *value, struct wri
 
         if (is_number || strcasecmp(word, value) == 0) {
             snprintf(out->value, sizeof out->value, "%s", word);
-            strcpy(out->answer, out->value);
             if (pragma->kind == ORDINAL)
                 snprintf(out->answer, sizeof out->answer, "%d", i);
+            else
+                snprintf(out->answer, sizeof out->answer, "%s", word);
             return LIDO_OK;
         }
         used += (size_t)snprintf(words + used, sizeof words - used, "%s%s",
@@ -127,7 +128,7 @@ static int write_value(const struct pragma *pragma, const char *value, struct wr
             lido__value_int(pragma->name, value, pragma->least, pragma->most, &number, err);
     }
     snprintf(out->value, sizeof out->value, "%lld", (long long)number);
-    strcpy(out->answer, out->value);
+    snprintf(out->answer, sizeof out->answer, "%lld", (long long)number);
     if (rc == LIDO_OK && strcmp(pragma->name, "page_size") == 0 &&
         (number & (number - 1)) != 0)
         rc = lido_fail(err, LIDO_BAD_URL, "page_size=%.40s is no power of two", value);

@@ -45,7 +45,7 @@ static int walk(sqlite3 *db, bool (*visit)(void *ctx, const char *type, const ch
 
     if (rc != SQLITE_OK)
         return lido__sqlite_fail(db, rc, "looking for temporary tables", err);
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
         const char *type = (const char *)sqlite3_column_text(stmt, 0);
         const char *name = (const char *)sqlite3_column_text(stmt, 1);
 
