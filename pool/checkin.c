@@ -88,15 +88,17 @@ static bool is_precious(const lido_pool *pool, const struct lido_record *record)
 static int give_unclean_up(lido_pool *pool, struct lido_record *record, int unclean,
                            const struct lido_error *why, struct lido_error *err)
 {
+    bool is_fatal = (unclean & LIDO_FATAL) != 0;
+    int rc = LIDO_OK;
+
     lido__log(pool, LIDO_LOG_WARN, "a connection came back that could not be cleaned: %s",
               why->text[0] != '\0' ? why->text : lido_status_name(unclean));
     if (!is_precious(pool, record) && !lido__record_is(record, LIDO__ADOPTED))
-        lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, why);
-    if ((unclean & LIDO_FATAL) == 0)
-        return LIDO_OK;
-    if (err != NULL)
+        rc = lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, why,
+                                     is_fatal ? NULL : err);
+    if (is_fatal && err != NULL)
         *err = *why;
-    return unclean;
+    return is_fatal ? unclean : rc;
 }
 
 /* The host's own handle: lido leaves no trace on it. */
@@ -147,7 +149,7 @@ int lido__record_give_back(lido_pool *pool, struct lido_record *record,
     rc = lido__record_fire(pool, record, LIDO__CHECKIN, NULL, err);
     lido__log(pool, LIDO_LOG_DEBUG, "connection checked in");
     if (must_trim)
-        trim_rc = lido__pool_trim(pool, 1, rc == LIDO_OK ? err : NULL);
+        trim_rc = lido__pool_trim(pool, record->handle != NULL, rc == LIDO_OK ? err : NULL);
     rc = rc != LIDO_OK ? rc : trim_rc;
     if (!lido__slot_release(pool, record, false)) {
         reason = lido__pool_is_closed(pool) || lido__record_is(record, LIDO__DISOWNED)
@@ -171,7 +173,7 @@ static int finish(lido_pool *pool, struct lido_record *record, int unclean,
     later = lido__finalizers_run(record, rc == LIDO_OK ? err : NULL);
     if (later != LIDO_OK && !is_precious(pool, record) &&
         !lido__record_is(record, LIDO__ADOPTED))
-        lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, err);
+        lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, err, NULL);
     rc = rc != LIDO_OK ? rc : later;
     later = lido__record_give_back(pool, record, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : later;
@@ -246,7 +248,7 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
     struct lido_record *record = lido__cell_record(cell);
     bool has_asked = false;
 
-    if (pool->sharing == LIDO__SHARE_ALL && !is_outside(record))
+    if (pool->sharing == LIDO__SHARE_ALL && lido__share_count(pool, record) > 1)
         has_asked = end_own_transaction(pool, cell, transaction_was_reset);
     if (!lido__share_leave(pool, cell))
         return LIDO_OK;

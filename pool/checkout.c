@@ -79,7 +79,7 @@ static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generati
 {
     struct lido_record *record = lido__cell_record(cell);
     struct lido_error story = LIDO_ERROR_INIT, *why = err != NULL ? err : &story;
-    int rc;
+    int rc, fatal;
 
     for (int i = 0; i < CHECKOUT_TRIES; i++) {
         rc = ask_once(pool, cell, generation, why);
@@ -94,14 +94,19 @@ static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generati
             return LIDO_OK;
         if ((rc & ~LIDO_FATAL) == LIDO_INVALIDATE_POOL)
             lido__pool_stamp(pool, record);
-        lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why);
+        fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why,
+                                        asks_for_another(rc) ? err : NULL);
         if (!asks_for_another(rc))
             return rc;
+        if (fatal != LIDO_OK)
+            return fatal;
         rc = lido__record_connect(pool, record, deadline_ns, err);
         if (rc != LIDO_OK)
             return rc;
     }
-    lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why);
+    fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why, err);
+    if (fatal != LIDO_OK)
+        return fatal;
     return lido_fail(err, LIDO_DISCONNECT,
                      "the checkout hooks or the ping refused %d connections one after the "
                      "other",

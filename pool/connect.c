@@ -110,7 +110,7 @@ static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t dea
         if (rc != LIDO_OK && record->is_new)
             lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, false, NULL);
         else if (rc != LIDO_OK)
-            lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, err);
+            lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, err, NULL);
     }
     if (rc != LIDO_OK) {
         lido__first_unclaim(pool);
@@ -153,7 +153,7 @@ int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t de
             return LIDO_OK;
         rc = lido__record_disconnect(pool, record, LIDO__CLOSE_OLD, true, err);
         if (rc != LIDO_OK) {
-            lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, err);
+            lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, err, NULL);
             return rc;
         }
     }
@@ -244,23 +244,33 @@ int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
     return rc;
 }
 
-void lido__record_invalidate(lido_pool *pool, struct lido_record *record,
-                             enum lido__close_reason reason, const struct lido_error *why)
+int lido__record_invalidate(lido_pool *pool, struct lido_record *record,
+                            enum lido__close_reason reason, const struct lido_error *why,
+                            struct lido_error *err)
 {
     struct lido_event special = { .reason = why };
     struct lido_error story = LIDO_ERROR_INIT;
-    int rc;
+    int rc, drop_rc;
 
     if (record->handle == NULL)
-        return;
+        return LIDO_OK;
     rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, &story);
-    if (rc == LIDO_OK)
+    if (rc == LIDO_OK) {
         rc = lido__record_disconnect(pool, record, reason, false, &story);
-    else
-        lido__record_drop(pool, record, reason, NULL);
-    if (rc != LIDO_OK)
-        lido__log(pool, LIDO_LOG_ERROR, "invalidating a connection, a hook answered %s: %s",
-                  lido_status_name(rc), story.text);
+    } else {
+        drop_rc =
+            lido__record_drop(pool, record, reason, (rc & LIDO_FATAL) == 0 ? &story : NULL);
+        rc = (rc & LIDO_FATAL) == 0 && drop_rc != LIDO_OK ? drop_rc : rc;
+    }
+    if (rc == LIDO_OK)
+        return LIDO_OK;
+    lido__log(pool, LIDO_LOG_ERROR, "invalidating a connection, a hook answered %s: %s",
+              lido_status_name(rc), story.text);
+    if ((rc & LIDO_FATAL) == 0)
+        return LIDO_OK;
+    if (err != NULL)
+        *err = story;
+    return rc;
 }
 
 void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)

@@ -63,9 +63,9 @@ static bool is_too_much(const lido_pool *pool, const struct lido_record *record,
 {
     const struct lido__pool_config *config = &pool->config;
     const struct trimming *trimming = ctx;
-    int64_t idle = lido__slots_count_idle(pool) + trimming->coming;
+    int64_t idle = lido__slots_count_kept(pool) + trimming->coming;
 
-    if (record->is_pinned)
+    if (record->is_pinned || (config->kind->binds && record->handle == NULL))
         return false;
     if (config->kind->binds && idle > pool->keep)
         return true;

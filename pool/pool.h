@@ -258,6 +258,9 @@ struct lido_record *lido__slot_claim_idle(lido_pool *pool, lido__chooser is_chos
                                           const void *ctx, bool is_newest)
     LIDO_TSA(locks_excluded(pool->lock));
 int64_t lido__slots_count_idle(const lido_pool *pool);
+/* Those of them that `keep` bounds: a thread's own place without a connection costs nothing.
+   Under the lock. */
+int64_t lido__slots_count_kept(const lido_pool *pool);
 
 /* pool/chunks.c: more slots, more shared cells, and all of them back.  False if memory is
    out. */
@@ -339,10 +342,11 @@ int lido__record_drop(lido_pool *pool, struct lido_record *record,
 int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
                                    const struct lido_error *why, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
-/* The same where nobody can refuse; what a hook answers is logged. */
-void lido__record_invalidate(lido_pool *pool, struct lido_record *record,
-                             enum lido__close_reason reason, const struct lido_error *why)
-    LIDO_TSA(locks_excluded(pool->lock));
+/* The same where nobody can refuse: what a hook answers is logged, and returned if it is
+   fatal. */
+int lido__record_invalidate(lido_pool *pool, struct lido_record *record,
+                            enum lido__close_reason reason, const struct lido_error *why,
+                            struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 /* One event; `special` (NULL allowed) has what only this event tells. */
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
                       const struct lido_event *special, struct lido_error *err)

@@ -96,6 +96,17 @@ int64_t lido__slots_count_idle(const lido_pool *pool)
     return idle;
 }
 
+int64_t lido__slots_count_kept(const lido_pool *pool)
+{
+    int64_t kept = 0;
+
+    if (!pool->config.kind->binds)
+        return lido__slots_count_idle(pool);
+    for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
+        kept += lido__slot_is_idle(at) && at->handle != NULL;
+    return kept;
+}
+
 /* True if a connection that comes back now is one too many.  Where threads have their own
    older ones went before it (lido__pool_trim). */
 static bool is_surplus_locked(const lido_pool *pool, const struct lido_record *record)
@@ -106,8 +117,8 @@ static bool is_surplus_locked(const lido_pool *pool, const struct lido_record *r
     if (pool->config.kind->binds && record->thread == 0)
         return true; /* its thread has ended */
     return (int64_t)lido__read(&pool->live) > pool->keep &&
-           !(pool->config.kind->binds && record->is_pinned) &&
-           lido__slots_count_idle(pool) >= pool->keep;
+           !(pool->config.kind->binds && (record->is_pinned || record->handle == NULL)) &&
+           lido__slots_count_kept(pool) >= pool->keep;
 }
 
 static void make_idle_locked(lido_pool *pool, struct lido_record *record)

@@ -169,6 +169,8 @@ class Alchemy(Side):
             return 'out' if 'already' in str(error) else 'assertion'
         except exc.InvalidRequestError:
             return 'exhausted'
+        except AttributeError:
+            return 'broken'  # 1.4 trips over a detached connection that it lends again
         except tuple(ERRORS.values()) as error:
             error.__traceback__ = error.__context__ = None
             return 'hook ' + next(c for c in 'PDEF' if isinstance(error, ERRORS[c]))

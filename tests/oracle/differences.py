@@ -177,7 +177,7 @@ def asks_after_reset(s):
         return False
     ours = [e for e in s.ours if not e.startswith('rollback ')]
     if any(re.match(r'rollback .*!', e) for e in s.ours):
-        return looks_like(ours, 'reset', 'invalidate*', 'close_detached*', 'close*', 'shut',
+        return looks_like(ours, 'reset', 'invalidate*', 'close_detached*', 'close*', 'shut*',
                           'checkin*')
     if ours == s.ours:
         return False
@@ -218,16 +218,6 @@ def refused_keeps_finalizers(s):
 
 
 @difference
-def second_failure(s):
-    """a hook that refuses to have a connection closed that did not come clean is overruled"""
-    return (s.name.startswith('close') and s.our_result == 'ok'
-            and s.their_result.startswith('hook')
-            and any(re.match(r'(reset|rollback|commit) .*!', e) for e in s.theirs)
-            and s.theirs_ends(r'(invalidate|close) c\d+ r\d+ ![EDPF]')
-            and s.more() is not None and looks_like(s.more(), 'shut', 'checkin'))
-
-
-@difference
 def dispose_in_use(s):
     """dispose() does not close a connection under the feet of who has it
 
@@ -257,7 +247,7 @@ def overruled_at_checkout(s):
     SQLAlchemy then fails the checkout, and the connection goes back as if it were good.
     """
     refused = [i for i, e in enumerate(s.theirs)
-               if re.match(r'(invalidate|close) c\d+ r\d+ !', e)]
+               if re.match(r'(invalidate|close) c\d+ r\d+ !|shut c\d+ !F', e)]
     return (s.name == 'connect' and bool(refused) and s.their_result.startswith('hook')
             and s.ours[:refused[0] + 1] == s.theirs[:refused[0] + 1]
             and any(e.startswith('shut') for e in s.ours[refused[0] + 1:]))
@@ -266,6 +256,152 @@ def overruled_at_checkout(s):
 @difference
 def new_place_after_dispose(s):
     """an assertion pool forgets its place with dispose(), and what hung on it"""
-    plain = [[re.sub(r' r\d+', '', e) for e in events] for events in (s.theirs, s.ours)]
-    return (s.config.kind == 'assertion' and plain[0] == plain[1] and s.theirs != s.ours
-            and s.same_but_events() and s.ours[0].startswith('open'))
+    theirs, ours = without_places(s.theirs), without_places(s.ours)
+    if any('!' in e for e in s.theirs):
+        theirs = without(theirs, 'checkin', 'invalidate')
+        ours = without(ours, 'checkin', 'invalidate')
+    return (s.config.kind == 'assertion' and theirs == ours and s.theirs != s.ours
+            and s.same_but_events() and s.ours[:1] != [] and s.ours[0].startswith('open'))
+
+
+def without(events, *names):
+    return [e for e in events if e.split()[0] not in names]
+
+
+def without_places(events):
+    return [re.sub(r' r\d+', '', e) for e in events]
+
+
+def others(s):
+    """True if leases were out before the step, not counting the one that it is about."""
+    return any(valid and place != (s.args[0] if s.args else None)
+               for place, valid in enumerate(s.leases_before))
+
+
+@difference
+def shared_checkin(s):
+    """the checkin hook of a shared connection runs when its last lease ends
+
+    SQLAlchemy runs it when the first one does.
+    """
+    return (s.config.kind == 'static' and s.name.startswith('close') and others(s)
+            and s.our_result == 'ok' and without(s.theirs, 'checkin', 'finalizer') == s.ours)
+
+
+@difference
+def shared_reset_fails(s):
+    """a shared connection that does not come clean is closed when its last lease ends"""
+    return (s.config.kind == 'static' and s.name.startswith('close') and others(s)
+            and any(re.match(r'(reset|rollback|commit) .*!', e) for e in s.ours)
+            and s.theirs[:len(s.ours)] == s.ours and s.our_result == 'ok')
+
+
+@difference
+def shared_ping(s):
+    """who joins a shared connection does not ping it"""
+    return (s.config.kind == 'static' and s.name == 'connect' and others(s)
+            and s.theirs[0].startswith('ping') and looks_like(s.ours, 'checkout')
+            and (s.theirs[1:] == s.ours or s.theirs[1].startswith('invalidate')
+                 or s.ours[0].endswith(tuple('EDPF'))))
+
+
+@difference
+def shared_refusal(s):
+    """a checkout hook that refuses one lease of a shared connection leaves the others alone"""
+    return (s.config.kind == 'static' and s.name == 'connect' and others(s)
+            and len(s.ours) == 1 and re.match(r'checkout .*!', s.ours[0]) is not None
+            and s.theirs[:1] == s.ours and s.our_result.startswith('hook'))
+
+
+@difference
+def shared_too_old(s):
+    """a shared connection that is too old is not closed under those who have it
+
+    The next checkout gets another, and the last lease closes the old one.
+    """
+    return (s.config.kind == 'static' and s.name == 'connect' and others(s)
+            and looks_like(s.theirs[:2], 'close', 'shut') and s.their_result == s.our_result
+            and (without_places(s.theirs[2:]) == without_places(s.ours)
+                 or without(without_places(s.theirs[2:]), 'checkin', 'invalidate')
+                 == without(without_places(s.ours), 'checkin', 'invalidate')))
+
+
+@difference
+def shared_too_old_refused(s):
+    """a close hook is not asked when a shared connection that is too old is left to others"""
+    return (s.config.kind == 'static' and s.name == 'connect' and others(s)
+            and re.match(r'close .*!|shut .*!', s.theirs[0 if '!' in s.theirs[0] else 1]) is not None
+            and looks_like(s.ours[:1], 'open'))
+
+
+@difference
+def shared_invalidate(s):
+    """a shared connection that is invalidated is closed when its last lease ends"""
+    return (s.config.kind == 'static' and s.name in ('invalidate', 'invalidate_pool')
+            and others(s) and s.ours[:1] == s.theirs[:1]
+            and looks_like(s.ours[1:], 'reset', 'rollback*', 'commit*'))
+
+
+@difference
+def shared_detach(s):
+    """a connection that others share cannot be detached"""
+    return (s.config.kind == 'static' and s.name == 'detach' and others(s)
+            and s.our_result == 'shared' and s.ours == [])
+
+
+@difference
+def replaced_static(s):
+    """a static pool's connection is closed when it is replaced, and keeps its place
+
+    SQLAlchemy makes a new place, and leaves the old connection to the garbage collector.
+    """
+    ours = without_places(s.ours)
+    if looks_like(s.ours[:2], 'close', 'shut'):
+        ours = ours[2:]
+    return (s.config.kind == 'static' and s.name == 'connect' and s.ours != s.theirs
+            and (without_places(s.theirs) == ours
+                 or re.match(r'(close|shut) .*!', (s.ours + [''])[0]) is not None
+                 or re.match(r'shut .*!', (s.ours + ['', ''])[1]) is not None
+                 or any('!' in e for e in s.ours)
+                 and without(without_places(s.theirs), 'checkin')
+                 == without(ours, 'checkin', 'close', 'shut', 'invalidate')))
+
+
+@difference
+def shared_dispose(s):
+    """what was out at dispose() is closed at its check-in"""
+    return (s.config.kind in ('static', 'singleton_thread', 'assertion')
+            and s.name.startswith('close') and looks_like(s.more() or [], 'close', 'shut'))
+
+
+@difference
+def connect_after_detach(s):
+    """a checkout after a detach in the same thread gets another connection
+
+    So does SQLAlchemy 2; 1.4 lends the detached one.
+    """
+    return (s.config.kind == 'singleton_thread' and s.name == 'connect' and s.theirs == []
+            and s.their_result in ('ok', 'broken', 'exhausted')
+            and s.ours[:1] != [] and s.ours[0].startswith('open'))
+
+
+@difference
+def evicted_in_use(s):
+    """a thread that comes new does not have another's connection closed
+
+    SQLAlchemy closes any one of them, also one in use.
+    """
+    opened = {e.split()[1] for e in s.theirs if e.startswith('open')}
+    evicted = [e for e in s.theirs if e.startswith(('close', 'shut'))
+               and e.split()[1] not in opened]
+    return (s.config.kind == 'singleton_thread' and s.name == 'connect' and evicted != []
+            and ([e for e in s.theirs if e not in evicted] == s.ours
+                 or '!' in evicted[-1] and s.ours[:1] == s.theirs[:1]))
+
+
+@difference
+def idle_surplus(s):
+    """idle connections of threads beyond pool_size are closed at a check-in, oldest first"""
+    return (s.config.kind == 'singleton_thread' and s.name != 'connect'
+            and s.ours != s.theirs and without(s.ours, 'close', 'shut')
+            == without(s.theirs, 'close', 'shut'))

@@ -114,6 +114,8 @@ class Lido(Side):
             return 'full'
         if rc == shim.CHECKED_OUT:
             return 'out'
+        if rc == shim.SHARED:
+            return 'shared'
         if rc == shim.DISCONNECT and b'one after the other' in self.error.text:
             return 'exhausted'
         for letter, code in CODES.items():
@@ -212,7 +214,8 @@ class Lido(Side):
         self.plans.clear()
         for place in self.places:
             self.step('close', place)
-        for pool in self.pools:
+        pools, self.pools = self.pools, []
+        for pool in pools:
             rc = self.lib.lido_pool_close(pool, 0, self.err)
             self.lib.lido_pool_free(pool)
             if rc != shim.OK:

@@ -96,8 +96,12 @@ class Run:
 
 def run(config, steps, lib, seen):
     crew = Crew(config.threads)
+    sequence = Run(config, crew, lib, seen)
     try:
-        Run(config, crew, lib, seen).go(steps)
+        sequence.go(steps)
+    except Mismatch:
+        sequence.sides[1].end()
+        raise
     finally:
         crew.end()
 

@@ -24,8 +24,10 @@ class Crew:
     def __init__(self, count):
         self.tasks = [queue.SimpleQueue() for _ in range(count)]
         self.answers = queue.SimpleQueue()
-        for tasks in self.tasks:
-            threading.Thread(target=self._work, args=(tasks,), daemon=True).start()
+        self.threads = [threading.Thread(target=self._work, args=(tasks,), daemon=True)
+                        for tasks in self.tasks]
+        for thread in self.threads:
+            thread.start()
 
     def _work(self, tasks):
         while (task := tasks.get()) is not None:
@@ -45,6 +47,8 @@ class Crew:
     def end(self):
         for tasks in self.tasks:
             tasks.put(None)
+        for thread in self.threads:
+            thread.join()
 
 
 class Side:
