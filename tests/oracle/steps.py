@@ -47,8 +47,10 @@ def configs():
                 for size, overflow in ((1, 0), (1, 1), (2, 1), (3, -1), (0, 2), (0, -1), (2, 0)):
                     found.append(Config('queue', order, size, overflow, threads=2, **common))
             found.append(Config('queue', 'any', 1, 0, threads=2, **common))
-    found.append(Config('singleton_thread', pool_size=1, threads=3))
-    found.append(Config('singleton_thread', pool_size=2, threads=3))
+        for pre_ping in (False, True):
+            for size in (1, 2):
+                found.append(Config('singleton_thread', pool_size=size, threads=3, reset=reset,
+                                    pre_ping=pre_ping))
     return found
 
 
@@ -81,9 +83,9 @@ def choose(rng, config):
         return ('clock', rng.choice((2, 7)))
     if roll < 0.94:
         return ('thread', rng.randrange(config.threads))
-    if roll < 0.96:
+    if roll < 0.97:
         return ('finalizer', place, rng.random() < 0.3)
-    if roll < 0.98:
+    if roll < 0.985:
         return ('info', place)
     return ('close_after_reset', place)
 
