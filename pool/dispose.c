@@ -138,18 +138,20 @@ int lido__pool_anchor(lido_pool *pool, struct lido_error *err)
 int lido__pool_fill(lido_pool *pool, struct lido_error *err)
 {
     const int64_t count = pool->config.min_idle;
+    struct lido_checkout_options options = LIDO_CHECKOUT_OPTIONS_INIT;
     struct lido_conn *conns;
     int64_t opened = 0;
     int rc = LIDO_OK, later;
 
     if (count == 0)
         return LIDO_OK;
+    options.unique = 1; /* use_threadlocal would give this thread one connection */
     conns = lido__new((size_t)count * sizeof *conns);
     if (conns == NULL)
         return lido_fail(err, SQLITE_NOMEM, "out of memory for %lld connections",
                          (long long)count);
     while (opened < count && rc == LIDO_OK) {
-        rc = lido_pool_checkout(pool, &conns[opened], NULL, err);
+        rc = lido_pool_checkout(pool, &conns[opened], &options, err);
         opened += rc == LIDO_OK;
     }
     while (opened > 0) {
