@@ -1,179 +1,117 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening a pool: the URL, the options and the defaults become one configuration, and the
- * pool gets its busy wait from the transactions.
+ * Opening a pool: the URL, the options and the defaults become one configuration
+ * (engine/options.h), and the pool gets its busy wait from the transactions.
  *
- * A field that is not at its default beats the key of the same name.  Keys that are none of
- * lido's are the driver's; a driver that takes none of its own makes them an error here.
+ * Keys that are none of lido's are the driver's; a driver that takes none of its own makes
+ * them an error here.
  *
  * Threads: any.
  */
 #include "base/alloc.h"
-#include "pool/pool.h"
+#include "engine/options.h"
 #include "txn/txn.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The keys of lido itself; all others are the driver's. */
-static const char *const known_keys[] = {
-    "begin", "check_same_thread", "max_overflow", "open_now", "order",
-    "pool",  "pool_size",         "pool_timeout", "timeout",
-};
-
-static bool is_known(const char *key)
+static bool is_queue(const struct lido__kind *kind)
 {
-    for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++)
-        if (strcmp(known_keys[i], key) == 0)
-            return true;
-    return false;
-}
-
-static int read_begin(const struct lido__url *url, int *mode, struct lido_error *err)
-{
-    static const struct {
-        const char *name;
-        int mode;
-    } modes[] = {
-        { "deferred", LIDO_DEFERRED },
-        { "immediate", LIDO_IMMEDIATE },
-        { "exclusive", LIDO_EXCLUSIVE },
-    };
-    const char *text = lido__url_get(url, "begin");
-
-    if (text == NULL)
-        return LIDO_OK;
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-        if (strcmp(modes[i].name, text) == 0) {
-            *mode = modes[i].mode;
-            return LIDO_OK;
-        }
-    return lido_fail(err, LIDO_BAD_URL,
-                     "begin=%.40s is none of deferred, immediate, exclusive", text);
-}
-
-/* What the URL says, where the field of the same name is at its default. */
-static int take_url(struct lido_pool_options *options, const struct lido__url *url,
-                    struct lido_error *err)
-{
-    static const struct lido_pool_options defaults = LIDO_POOL_OPTIONS_INIT;
-    struct lido_pool_options told = defaults;
-    int rc = read_begin(url, &told.begin_mode, err);
-
-    if (rc == LIDO_OK)
-        rc = lido__url_int(url, "pool_size", 0, &told.pool_size, err);
-    if (rc == LIDO_OK)
-        rc = lido__url_int(url, "max_overflow", -1, &told.max_overflow, err);
-    if (rc == LIDO_OK)
-        rc = lido__url_seconds(url, "pool_timeout", &told.pool_timeout_ms, err);
-    if (rc == LIDO_OK)
-        rc = lido__url_seconds(url, "timeout", &told.timeout_ms, err);
-    if (rc == LIDO_OK)
-        rc = lido__url_bool(url, "check_same_thread", &told.check_same_thread, err);
-    if (rc == LIDO_OK)
-        rc = lido__url_bool(url, "open_now", &told.open_now, err);
-    if (rc != LIDO_OK)
-        return rc;
-    told.pool = lido__url_get(url, "pool");
-    told.order = lido__url_get(url, "order");
-
-#define TAKE(field)                                                                        \
-    if (options->field == defaults.field)                                                  \
-    options->field = told.field
-    TAKE(pool);
-    TAKE(order);
-    TAKE(pool_size);
-    TAKE(max_overflow);
-    TAKE(pool_timeout_ms);
-    TAKE(timeout_ms);
-    TAKE(check_same_thread);
-    TAKE(begin_mode);
-    TAKE(open_now);
-#undef TAKE
-    return LIDO_OK;
-}
-
-static int check_range(const char *name, int64_t value, int64_t least,
-                       struct lido_error *err)
-{
-    if (value >= least)
-        return LIDO_OK;
-    return lido_fail(err, LIDO_BAD_OPTION, "%s is %lld, the least is %lld", name,
-                     (long long)value, (long long)least);
-}
-
-static int check_options(const struct lido_pool_options *options, struct lido_error *err)
-{
-    int rc = check_range("pool_size", options->pool_size, 0, err);
-
-    if (rc == LIDO_OK)
-        rc = check_range("max_overflow", options->max_overflow, -1, err);
-    if (rc == LIDO_OK)
-        rc = check_range("pool_timeout_ms", options->pool_timeout_ms, -1, err);
-    if (rc == LIDO_OK)
-        rc = check_range("timeout_ms", options->timeout_ms, -1, err);
-    if (rc != LIDO_OK)
-        return rc;
-    if (options->begin_mode < LIDO_DEFERRED || options->begin_mode > LIDO_EXCLUSIVE)
-        return lido_fail(err, LIDO_BAD_OPTION, "begin_mode is %d, which is no mode",
-                         options->begin_mode);
-    if (options->order != NULL && strcmp(options->order, "any") != 0 &&
-        strcmp(options->order, "fifo") != 0 && strcmp(options->order, "lifo") != 0)
-        return lido_fail(err, LIDO_BAD_OPTION, "order=%.40s is not known; there is: any",
-                         options->order);
-    if (options->clock != NULL &&
-        (options->clock->size != sizeof *options->clock || options->clock->age_ns == NULL ||
-         options->clock->wait_ns == NULL))
-        return lido_fail(err, LIDO_BAD_OPTION, "the clock lacks its size or a function");
-    return LIDO_OK;
+    return kind->counts_overflow;
 }
 
 /* The kind by its name, or what SQLAlchemy 0.9.8 takes for this database. */
 static int choose_kind(const struct lido_pool_options *options, const struct lido__url *url,
                        const struct lido__kind **kind, struct lido_error *err)
 {
-    bool is_memory = strcmp(url->database, ":memory:") == 0;
     const char *name = options->pool;
     char names[80];
 
-    *kind = lido__kind_find(name != NULL ? name : is_memory ? "singleton_thread" : "null");
+    *kind = lido__kind_find(name != NULL     ? name
+                            : url->is_memory ? "singleton_thread"
+                                             : "null");
     if (*kind == NULL) {
         lido__kind_names(names, sizeof names);
         return lido_fail(err, LIDO_BAD_OPTION, "pool=%.40s is not known; there are: %s",
                          name, names);
     }
-    if (is_memory && strcmp((*kind)->name, "queue") == 0)
+    if (url->is_memory && is_queue(*kind))
         return lido_fail(err, LIDO_BAD_URL,
-                         "a queue on :memory: would give every connection "
-                         "an empty database of its own: name a file");
-    if (strcmp((*kind)->name, "queue") == 0 && options->pool_size == 0 &&
-        options->max_overflow == 0)
+                         "pool=queue on a memory database: each connection would have an "
+                         "empty one; use pool=static (one for all), singleton_thread (one "
+                         "for each thread), or sqlite:///file:/NAME?uri=1&vfs=memdb");
+    return lido__options_suit(options, url, *kind, err);
+}
+
+/* Numbers that are each right but do not go together. */
+static int check_numbers(const struct lido__pool_config *config, struct lido_error *err)
+{
+    int64_t keep = config->kind->keep(config), limit = config->kind->limit(config);
+
+    if (limit == 0)
         return lido_fail(err, LIDO_BAD_OPTION,
-                         "pool_size=0 and max_overflow=0 leave no connection at all");
+                         "pool_size=0 and %s leave no connection at all",
+                         is_queue(config->kind) ? "max_overflow=0" : "strict=1");
+    if (limit < keep)
+        keep = limit;
+    if (config->min_idle > keep)
+        return lido_fail(err, LIDO_BAD_OPTION, "min_idle is %lld, but this pool keeps %lld",
+                         (long long)config->min_idle, (long long)keep);
     return LIDO_OK;
+}
+
+static int fail_unknown_key(const struct lido__url *url, const char *key,
+                            struct lido_error *err)
+{
+    char keys[400];
+
+    lido__option_write_keys(keys, sizeof keys);
+    return lido_fail(
+        err, LIDO_BAD_URL,
+        "neither lido nor the driver %.30s knows the key %.60s; lido knows: %s",
+        url->driver, key, keys);
+}
+
+static int fail_profile(const struct lido__url *url, struct lido_error *err)
+{
+    return lido_fail(err, LIDO_BAD_URL,
+                     "profile=%.40s sets pragmas, and the driver %.30s knows none",
+                     lido__url_get(url, "profile"), url->driver);
+}
+
+/* The pragmas of the profile that the URL does not set itself. */
+static void add_pragmas(struct lido__pool_config *config)
+{
+    for (size_t i = 0; i < lido__n_server_pragmas; i++)
+        if (lido__url_get(&config->url, lido__server_pragmas[i].key) == NULL)
+            config->params[config->n_params++] = lido__server_pragmas[i];
 }
 
 /* The keys that are the driver's, if it takes any. */
 static int take_params(struct lido__pool_config *config, struct lido_error *err)
 {
     const struct lido__url *url = &config->url;
-    bool takes = (config->driver.table->capabilities & LIDO_DRIVER_TAKES_PARAMS) != 0;
+    const unsigned can = config->driver.table->capabilities;
 
     if (url->n_params == 0)
         return LIDO_OK;
-    config->params = lido__new(url->n_params * sizeof *config->params);
+    config->params =
+        lido__new((url->n_params + lido__n_server_pragmas) * sizeof *config->params);
     if (config->params == NULL)
         return lido_fail(err, SQLITE_NOMEM, "out of memory for the keys of the URL");
     for (size_t i = 0; i < url->n_params; i++) {
-        if (is_known(url->params[i].key))
+        if (lido__option_find(url->params[i].key) != NULL)
             continue;
-        if (!takes)
-            return lido_fail(err, LIDO_BAD_URL,
-                             "neither lido nor the driver %s knows the key %.60s",
-                             url->driver, url->params[i].key);
+        if ((can & LIDO_DRIVER_TAKES_PARAMS) == 0)
+            return fail_unknown_key(url, url->params[i].key, err);
         config->params[config->n_params++] = url->params[i];
     }
+    if (!lido__has_profile(url))
+        return LIDO_OK;
+    if ((can & LIDO_DRIVER_TAKES_PARAMS) == 0 || (can & LIDO_DRIVER_IS_SQLITE) == 0)
+        return fail_profile(url, err);
+    add_pragmas(config);
     return LIDO_OK;
 }
 
@@ -185,46 +123,6 @@ static int ask_driver(const struct lido__pool_config *config, struct lido_error 
 
     return driver->table->check != NULL ? driver->table->check(driver->ctx, &how, err)
                                         : LIDO_OK;
-}
-
-static void take_options(struct lido__pool_config *config,
-                         const struct lido_pool_options *options)
-{
-    config->pool_size = options->pool_size;
-    config->max_overflow =
-        options->max_overflow == -1 ? LIDO__UNBOUND : options->max_overflow;
-    config->pool_timeout_ms = options->pool_timeout_ms;
-    config->timeout_ms = options->timeout_ms;
-    config->check_same_thread = options->check_same_thread != 0;
-    if (options->check_same_thread == LIDO_BY_KIND)
-        config->check_same_thread = strcmp(config->kind->name, "static") != 0;
-    config->order = options->order == NULL || strcmp(options->order, "any") == 0
-                        ? LIDO__ORDER_ANY
-                    : strcmp(options->order, "fifo") == 0 ? LIDO__ORDER_FIFO
-                                                          : LIDO__ORDER_LIFO;
-    config->is_memory = strcmp(config->url.database, ":memory:") == 0;
-    config->keep_temp = options->keep_temp == 1;
-    if (options->keep_temp == LIDO_BY_KIND)
-        config->keep_temp = strcmp(config->kind->name, "static") == 0 ||
-                            strcmp(config->kind->name, "singleton_thread") == 0;
-    config->use_threadlocal = options->use_threadlocal;
-    config->strict = options->strict;
-    config->shared_transaction = options->shared_transaction;
-    config->pre_ping = options->pool_pre_ping;
-    config->reset_on_return = options->pool_reset_on_return;
-    config->recycle_ms = options->pool_recycle_ms;
-    config->recycle_jitter_ms = options->pool_recycle_jitter_ms;
-    config->recycle_spacing_ms = options->pool_recycle_spacing_ms;
-    config->min_idle = options->min_idle;
-    config->idle_timeout_ms = options->idle_timeout_ms;
-    config->key = options->key;
-    config->key_ctx = options->key_ctx;
-    config->begin_mode = options->begin_mode;
-    config->busy_wait = lido__busy_wait;
-    config->log = options->log;
-    config->log_ctx = options->log_ctx;
-    config->log_level = options->log_level;
-    config->clock = options->clock;
 }
 
 /* `open_now`: a connection is opened, looked at, and checked in. */
@@ -261,43 +159,76 @@ static int check_call(const lido_pool *const *out, const char *url,
     return LIDO_OK;
 }
 
-/* What is left of opening when the call itself is sound. */
-static int open_url(lido_pool **out, const char *url,
-                    const struct lido_pool_options *options, struct lido_error *err)
+/* All that is decided before there is a pool. */
+static int configure(struct lido__pool_config *config, struct lido_pool_options *options,
+                     struct lido_error *err)
+{
+    int rc = lido__driver_find(&config->driver, config->url.driver, err);
+    bool is_sqlite;
+
+    if (rc != LIDO_OK)
+        return rc;
+    is_sqlite = (config->driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
+    rc = lido__options_settle(options, &config->url, is_sqlite, err);
+    if (rc == LIDO_OK)
+        rc = choose_kind(options, &config->url, &config->kind, err);
+    if (rc != LIDO_OK)
+        return rc;
+    lido__options_apply(config, options);
+    config->is_memory = config->url.is_memory;
+    config->needs_anchor = config->url.is_named_memory;
+    config->busy_wait = lido__busy_wait;
+    rc = check_numbers(config, err);
+    if (rc == LIDO_OK)
+        rc = take_params(config, err);
+    return rc == LIDO_OK ? ask_driver(config, err) : rc;
+}
+
+int lido__pool_open_url(lido_pool **out, struct lido__url *url,
+                        const struct lido_pool_options *options, struct lido_error *err)
 {
     struct lido_pool_options merged = LIDO_POOL_OPTIONS_INIT;
-    struct lido__pool_config config = { .kind = NULL };
+    struct lido__pool_config config = { .url = *url };
     int rc;
 
+    *url = (struct lido__url){ 0 };
+    *out = NULL;
     if (options != NULL)
         merged = *options;
-    rc = lido__url_parse(&config.url, url, err);
-    if (rc == LIDO_OK)
-        rc = lido__driver_find(&config.driver, config.url.driver, err);
-    if (rc == LIDO_OK)
-        rc = take_url(&merged, &config.url, err);
-    if (rc == LIDO_OK)
-        rc = check_options(&merged, err);
-    if (rc == LIDO_OK)
-        rc = choose_kind(&merged, &config.url, &config.kind, err);
-    if (rc == LIDO_OK)
-        rc = take_params(&config, err);
-    if (rc == LIDO_OK)
-        rc = ask_driver(&config, err);
+    rc = configure(&config, &merged, err);
     if (rc != LIDO_OK) {
         lido__url_fini(&config.url);
         lido__free(config.params);
         return rc;
     }
-    take_options(&config, &merged);
     rc = lido__pool_new(out, &config, err);
     if (rc == LIDO_OK && merged.open_now)
         rc = try_it(*out, err);
+    if (rc == LIDO_OK)
+        rc = lido__pool_fill(*out, err);
     if (rc != LIDO_OK) {
         lido_pool_free(*out);
         *out = NULL;
     }
     return rc;
+}
+
+/* What is left of opening when the call itself is sound. */
+static int open_text(lido_pool **out, const char *text,
+                     const struct lido_pool_options *options, struct lido_error *err)
+{
+    struct lido__url url;
+    int rc = lido__url_parse(&url, text, err);
+
+    if (rc != LIDO_OK)
+        return rc;
+    if (lido__url_get(&url, LIDO__MANAGER_KEY) != NULL) {
+        lido__url_fini(&url);
+        return lido_fail(err, LIDO_BAD_URL,
+                         "%s is for a manager: see lido_manager_checkout()",
+                         LIDO__MANAGER_KEY);
+    }
+    return lido__pool_open_url(out, &url, options, err);
 }
 
 int lido_pool_open_version(lido_pool **out, const char *url,
@@ -317,7 +248,7 @@ int lido_pool_open_version(lido_pool **out, const char *url,
     rc = lido__process_enter(err);
     if (rc != LIDO_OK)
         return rc;
-    rc = open_url(out, url, options, err);
+    rc = open_text(out, url, options, err);
     lido__process_leave();
     return rc;
 }

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening: every option and its key, what is refused, and what `open_now` finds on real
- * files.
+ * Opening: what is refused as a whole, and what `open_now` finds on real files.  The options
+ * are in test_open_options.c.
  */
 #include "pool/pool.h"
-#include "tests/support/fake_clock.h"
 #include "tests/support/fake_driver.h"
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,21 +40,7 @@ static void tear_down(void)
 
 TestSuite(open, .init = set_up, .fini = tear_down, .timeout = 20);
 
-/* --- options and keys ----------------------------------------------------------------- */
-
-/* The configuration that a pool has in the end. */
-static struct lido__pool_config configure(const char *url,
-                                          const struct lido_pool_options *options)
-{
-    struct lido__pool_config config;
-    lido_pool *pool;
-
-    cr_assert_eq(lido_pool_open(&pool, url, options, &err), LIDO_OK, "%s: %s", url,
-                 err.text);
-    config = pool->config;
-    lido_pool_free(pool);
-    return config;
-}
+/* --- what is refused as a whole ------------------------------------------------------- */
 
 static void expect_refused(const char *url, const struct lido_pool_options *options,
                            int code, const char *text)
@@ -71,199 +55,11 @@ static void expect_refused(const char *url, const struct lido_pool_options *opti
     cr_assert_not_null(strstr(err.text, text), "%s: %s", url, err.text);
 }
 
-Test(open, the_defaults_are_those_of_the_header)
-{
-    static const struct lido_pool_options inits = LIDO_POOL_OPTIONS_INIT;
-    const struct lido_pool_options *const both[] = { NULL, &inits };
-
-    for (int i = 0; i < 2; i++) {
-        struct lido__pool_config config = configure("fake:///x", both[i]);
-
-        cr_assert_str_eq(config.kind->name, "null");
-        cr_assert_eq(config.pool_size, 5);
-        cr_assert_eq(config.max_overflow, 10);
-        cr_assert_eq(config.pool_timeout_ms, 30000);
-        cr_assert_eq(config.timeout_ms, 5000);
-        cr_assert(config.check_same_thread);
-        cr_assert_eq(config.begin_mode, LIDO_DEFERRED);
-        cr_assert_null(config.log);
-        cr_assert_null(config.log_ctx);
-        cr_assert_eq(config.log_level, LIDO_LOG_WARN);
-        cr_assert_null(config.clock);
-        cr_assert_str_eq(fake_driver_calls(), "", "nothing is opened");
-    }
-}
-
-Test(open, every_key_says_what_its_field_says)
-{
-    struct lido__pool_config config =
-        configure("fake:///x?pool=queue&order=any&pool_size=3&max_overflow=4&"
-                  "pool_timeout=0.25&timeout=1.5&check_same_thread=no&begin=exclusive",
-                  NULL);
-
-    cr_assert_str_eq(config.kind->name, "queue");
-    cr_assert_eq(config.pool_size, 3);
-    cr_assert_eq(config.max_overflow, 4);
-    cr_assert_eq(config.pool_timeout_ms, 250);
-    cr_assert_eq(config.timeout_ms, 1500);
-    cr_assert_not(config.check_same_thread);
-    cr_assert_eq(config.begin_mode, LIDO_EXCLUSIVE);
-    cr_assert_eq(configure("fake:///x?begin=deferred", NULL).begin_mode, LIDO_DEFERRED);
-    cr_assert_eq(configure("fake:///x?begin=immediate", NULL).begin_mode, LIDO_IMMEDIATE);
-    config =
-        configure("fake:///x?pool=queue&max_overflow=-1&pool_timeout=-1&timeout=-1", NULL);
-    cr_assert_eq(config.max_overflow, LIDO__UNBOUND);
-    cr_assert_eq(config.pool_timeout_ms, -1);
-    cr_assert_eq(config.timeout_ms, -1);
-}
-
-Test(open, a_field_beats_the_key_of_its_name)
-{
-    struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
-    struct lido__pool_config config;
-
-    options.pool = "queue";
-    options.order = "any";
-    options.pool_size = 1;
-    options.max_overflow = 0;
-    options.pool_timeout_ms = 0;
-    options.timeout_ms = 7;
-    options.check_same_thread = 0;
-    options.begin_mode = LIDO_IMMEDIATE;
-    config = configure("fake:///x?pool=null&order=fifo&pool_size=3&max_overflow=4&"
-                       "pool_timeout=2&timeout=3&check_same_thread=1&begin=exclusive",
-                       &options);
-    cr_assert_str_eq(config.kind->name, "queue");
-    cr_assert_eq(config.pool_size, 1);
-    cr_assert_eq(config.max_overflow, 0);
-    cr_assert_eq(config.pool_timeout_ms, 0);
-    cr_assert_eq(config.timeout_ms, 7);
-    cr_assert_not(config.check_same_thread);
-    cr_assert_eq(config.begin_mode, LIDO_IMMEDIATE);
-}
-
-Test(open, a_field_at_its_default_leaves_the_word_to_the_key)
-{
-    struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
-    struct lido__pool_config config;
-
-    options.pool_size = 5;
-    options.timeout_ms = 6;
-    config = configure("fake:///x?pool=queue&pool_size=8&timeout=9", &options);
-    cr_assert_eq(config.pool_size, 8);
-    cr_assert_eq(config.timeout_ms, 6);
-}
-
-Test(open, the_order_of_keys_does_not_matter_and_none_stands_twice)
-{
-    cr_assert_eq(configure("fake:///x?pool_size=2&pool=queue", NULL).pool_size, 2);
-    expect_refused("fake:///x?pool=queue&pool=null", NULL, LIDO_BAD_URL, "twice");
-}
-
-Test(open, a_key_out_of_range_or_of_no_sense_is_refused_by_name)
-{
-    static const char *const keys[] = {
-        "pool_size=-1",        "pool_size=x",      "pool_size=2147483648",
-        "max_overflow=-2",     "max_overflow=1.5", "pool_timeout=-2",
-        "pool_timeout=soon",   "timeout=-0.5",     "timeout=1e3",
-        "check_same_thread=2", "open_now=maybe",   "begin=concurrent",
-    };
-    char url[100], name[32];
-
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        snprintf(url, sizeof url, "fake:///x?pool=queue&%s", keys[i]);
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(keys[i], "="), keys[i]);
-        expect_refused(url, NULL, LIDO_BAD_URL, name);
-    }
-}
-
-/* One field at a value that is none. */
-static void expect_bad_field(const struct lido_pool_options *options, const char *name)
-{
-    expect_refused("fake:///x?pool=queue", options, LIDO_BAD_OPTION, name);
-}
-
-Test(open, a_field_out_of_range_is_refused_by_name)
-{
-    static const struct lido_pool_options inits = LIDO_POOL_OPTIONS_INIT;
-    struct lido_pool_options options = inits;
-
-    options.pool_size = -1;
-    expect_bad_field(&options, "pool_size is -1");
-    options = inits;
-    options.max_overflow = INT_MIN;
-    expect_bad_field(&options, "max_overflow");
-    options = inits;
-    options.pool_timeout_ms = -2;
-    expect_bad_field(&options, "pool_timeout_ms");
-    options = inits;
-    options.timeout_ms = INT64_MIN;
-    expect_bad_field(&options, "timeout_ms");
-    options = inits;
-    options.begin_mode = LIDO_BEGIN_DEFAULT;
-    expect_bad_field(&options, "begin_mode");
-    options.begin_mode = LIDO_EXCLUSIVE + 1;
-    expect_bad_field(&options, "begin_mode");
-    options = inits;
-    options.order = "lifo";
-    expect_bad_field(&options, "order=lifo");
-    options = inits;
-    options.pool_size = 0;
-    options.max_overflow = 0;
-    expect_bad_field(&options, "no connection at all");
-}
-
-Test(open, the_least_and_the_greatest_of_a_field_are_taken)
-{
-    struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
-    struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
-    lido_pool *pool;
-
-    options.pool = "queue";
-    options.pool_size = INT_MAX;
-    options.max_overflow = INT_MAX;
-    options.pool_timeout_ms = INT64_MAX;
-    options.timeout_ms = INT64_MAX;
-    cr_assert_eq(lido_pool_open(&pool, "fake:///x", &options, &err), LIDO_OK, "%s",
-                 err.text);
-    cr_assert_eq(lido_pool_stats(pool, &stats, &err), LIDO_OK);
-    cr_assert_eq(stats.limit, 2 * (int64_t)INT_MAX);
-    cr_assert_eq(stats.keep, INT_MAX);
-    lido_pool_free(pool);
-
-    options.pool_size = 0;
-    options.max_overflow = -1;
-    cr_assert_eq(lido_pool_open(&pool, "fake:///x", &options, &err), LIDO_OK, "%s",
-                 err.text);
-    cr_assert_eq(lido_pool_stats(pool, &stats, &err), LIDO_OK);
-    cr_assert_eq(stats.limit, -1);
-    cr_assert_eq(stats.keep, -1);
-    lido_pool_free(pool);
-}
-
-Test(open, a_clock_is_taken_whole_or_not_at_all)
-{
-    struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
-    struct lido_clock clock = *fake_clock();
-
-    options.clock = &clock;
-    cr_assert_eq(configure("fake:///x", &options).clock, &clock);
-    clock.size = 8;
-    expect_bad_field(&options, "clock");
-    clock = *fake_clock();
-    clock.age_ns = NULL;
-    expect_bad_field(&options, "clock");
-    clock = *fake_clock();
-    clock.wait_ns = NULL;
-    expect_bad_field(&options, "clock");
-}
-
-/* --- what is refused as a whole ------------------------------------------------------- */
-
 Test(open, an_unknown_kind_or_order_or_driver_is_answered_by_those_that_there_are)
 {
     expect_refused("fake:///x?pool=stack", NULL, LIDO_BAD_OPTION, "null, queue");
-    expect_refused("fake:///x?order=lifo", NULL, LIDO_BAD_OPTION, "there is: any");
+    expect_refused("fake:///x?pool=queue&order=best", NULL, LIDO_BAD_OPTION,
+                   "any, fifo or lifo");
     expect_refused("nosuch:///x", NULL, LIDO_NOT_FOUND, "sqlite, fake");
     expect_refused("sqlite+nosuch:///x", NULL, LIDO_NOT_FOUND, "nosuch");
 }
@@ -275,14 +71,6 @@ Test(open, an_unknown_key_is_refused_before_anything_is_opened)
     expect_refused("sqlite:///x?mode=append", NULL, LIDO_BAD_URL, "append");
     expect_refused("fake:///x?mode=rw", NULL, LIDO_BAD_URL, "mode");
     cr_assert_str_eq(fake_driver_calls(), "");
-}
-
-Test(open, a_memory_database_is_no_pool_s)
-{
-    expect_refused("sqlite://", NULL, LIDO_BAD_URL, "memory");
-    expect_refused("sqlite:///:memory:", NULL, LIDO_BAD_URL, "memory");
-    expect_refused("sqlite://?pool=queue", NULL, LIDO_BAD_URL, ":memory:");
-    expect_refused("sqlite:///:memory:?pool=queue", NULL, LIDO_BAD_URL, ":memory:");
 }
 
 Test(open, options_of_another_size_are_refused)
