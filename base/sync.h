@@ -23,13 +23,14 @@
 #endif
 
 enum lido__rank {
-    LIDO_RANK_POOLS,  /* pool/threads.c: the list of pools that are bound to threads */
-    LIDO_RANK_POOL,   /* pool/pool.h */
-    LIDO_RANK_HOOKS,  /* hooks/registry.c */
-    LIDO_RANK_DRIVER, /* driver/registry.c */
-    LIDO_RANK_SLAB,   /* pool/slab.c */
-    LIDO_RANK_CLOCK,  /* base/clock.c: the list of those who wait on a host's clock */
-    LIDO_RANK_PARK,   /* a parker's own: nothing is locked under it */
+    LIDO_RANK_MANAGER, /* engine/manager.c: which pools there are */
+    LIDO_RANK_POOLS,   /* pool/threads.c: the list of pools that are bound to threads */
+    LIDO_RANK_POOL,    /* pool/pool.h */
+    LIDO_RANK_HOOKS,   /* hooks/registry.c */
+    LIDO_RANK_DRIVER,  /* driver/registry.c */
+    LIDO_RANK_SLAB,    /* pool/slab.c */
+    LIDO_RANK_CLOCK,   /* base/clock.c: the list of those who wait on a host's clock */
+    LIDO_RANK_PARK,    /* a parker's own: nothing is locked under it */
 };
 
 struct LIDO_TSA(capability("mutex")) lido__mutex {
