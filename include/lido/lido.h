@@ -9,6 +9,7 @@
 #include <lido/conn.h>
 #include <lido/hooks.h>
 #include <lido/log.h>
+#include <lido/manager.h>
 #include <lido/pool.h>
 #include <lido/record.h>
 #include <lido/status.h>
