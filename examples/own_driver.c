@@ -107,7 +107,8 @@ static int show_on_file(const char *file, struct lido_error *err)
     char url[4096];
     int rc = register_counting(err);
 
-    snprintf(url, sizeof url, "sqlite+counting:///%s?pool=queue", file);
+    /* keep_temp, or the first check-in would drop the table. */
+    snprintf(url, sizeof url, "sqlite+counting:///%s?pool=queue&keep_temp=1", file);
     if (rc == LIDO_OK)
         rc = lido_pool_open(&pool, url, NULL, err);
     if (rc == LIDO_OK)

@@ -45,7 +45,7 @@ static void set_up_slot(struct lido_record *slot, lido_pool *pool, bool is_new)
 {
     set_up_cell(&slot->own, is_new);
     slot->own.next = NULL;
-    atomic_store_explicit(&slot->own.record, slot, memory_order_relaxed);
+    lido__cell_set_record(&slot->own, slot);
     slot->pool = pool;
     slot->handle = NULL;
     slot->next = slot + 1;

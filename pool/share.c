@@ -31,7 +31,7 @@ static struct lido__cell *take_cell_locked(lido_pool *pool)
         at = at->next;
     if (at == NULL)
         return NULL;
-    atomic_store_explicit(&at->record, NULL, memory_order_relaxed);
+    lido__cell_set_record(at, NULL);
     lido__write(&at->told, 0);
     lido__cell_move(at, LIDO__LENT);
     return at;
@@ -85,7 +85,7 @@ int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
         record->stage = LIDO__STAGE_CONNECTING;
         record->is_unique = claim->is_unique && !pool->config.kind->binds;
     }
-    atomic_store_explicit(&cell->record, record, memory_order_relaxed);
+    lido__cell_set_record(cell, record);
     lido__mutex_unlock(&pool->lock);
     *out = cell;
     return LIDO_OK;

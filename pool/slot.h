@@ -57,8 +57,9 @@ enum lido__standing {
 
 /* One lease. */
 struct lido__cell {
-    alignas(64) lido__word word;        /* generation << 2 | state */
-    struct lido_record *_Atomic record; /* of a slot's own cell constant: that slot */
+    alignas(64) lido__word word; /* generation << 2 | state */
+    lido__word
+        record; /* a struct lido_record *; of a slot's own cell constant: that slot */
 
     /*
      * Who has it: written by the holder, read by anybody between two looks at `told`.  Each
@@ -129,7 +130,13 @@ struct lido_record {
 
 static inline struct lido_record *lido__cell_record(const struct lido__cell *cell)
 {
-    return atomic_load_explicit(&cell->record, memory_order_relaxed);
+    return (struct lido_record *)(uintptr_t)lido__read(&cell->record);
+}
+
+static inline void lido__cell_set_record(struct lido__cell *cell,
+                                         const struct lido_record *record)
+{
+    lido__write(&cell->record, (uintptr_t)record);
 }
 
 static inline int64_t lido__record_expires_ns(const struct lido_record *record)

@@ -201,14 +201,13 @@ Test(bad_arguments, a_lease_of_a_pool_that_is_gone)
     give(&now);
 }
 
-Test(bad_arguments, options_of_a_checkin_are_not_taken_yet)
+Test(bad_arguments, options_of_a_checkin_of_a_wrong_size_leave_the_lease)
 {
     struct lido_conn conn = take(pool);
-    int options = 0;
+    struct lido_checkin_options options = LIDO_CHECKIN_OPTIONS_INIT;
 
-    expect_told(lido_conn_checkin(
-                    &conn, (const struct lido_checkin_options *)(void *)&options, &err),
-                SQLITE_MISUSE, "checkin");
+    options.size--;
+    expect_told(lido_conn_checkin(&conn, &options, &err), SQLITE_MISUSE, "checkin");
     cr_assert_not_null(lido_conn_handle(&conn), "the lease stays");
     give(&conn);
 }
