@@ -84,7 +84,8 @@ class Copy:
         text = path.read_text()
         path.write_text(text.replace(fault.old, fault.new))
         try:
-            for name in fault.tests + [n for n in self.tests if n not in fault.tests]:
+            first = [name for name in fault.tests if name in self.tests]
+            for name in first + [name for name in self.tests if name not in first]:
                 if self.notices(self.tests[name]):
                     return name
             return None
