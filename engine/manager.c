@@ -233,8 +233,8 @@ static bool fill(lido_manager *manager, struct list *list)
     is_enough = list->room >= manager->n_pools;
     if (!is_enough)
         list->room = manager->n_pools;
-    for (struct lido__managed *at = manager->newest; is_enough && at != NULL;
-         at = at->older) {
+    for (struct lido__managed *at = manager->newest;
+         at != NULL && list->count < list->room && is_enough; at = at->older) {
         if (at->is_forgotten || at->opener != 0)
             continue;
         at->users++;
@@ -246,6 +246,20 @@ static bool fill(lido_manager *manager, struct list *list)
     return is_enough;
 }
 
+/* False if memory is out, and then the list is empty. */
+static bool make_room(struct list *list)
+{
+    lido__free(list->managed);
+    lido__free(list->shown);
+    list->managed = lido__new((size_t)list->room * sizeof *list->managed);
+    list->shown = lido__new((size_t)list->room * sizeof *list->shown);
+    if (list->managed != NULL && list->shown != NULL)
+        return true;
+    lido__free(list->managed);
+    lido__free(list->shown);
+    return false;
+}
+
 int lido_manager_pools(lido_manager *manager,
                        int (*visit)(void *ctx, const struct lido_managed *managed),
                        void *ctx, struct lido_error *err)
@@ -253,16 +267,13 @@ int lido_manager_pools(lido_manager *manager,
     struct list list = { .room = 0 };
     int rc = lido__manager_check(manager, err);
 
-    if (rc == LIDO_OK && visit == NULL)
-        rc = lido_fail(err, SQLITE_MISUSE, "nobody to show the pools to");
-    while (rc == LIDO_OK && !fill(manager, &list)) {
-        lido__free(list.managed);
-        lido__free(list.shown);
-        list.managed = lido__new((size_t)list.room * sizeof *list.managed);
-        list.shown = lido__new((size_t)list.room * sizeof *list.shown);
-        if (list.managed == NULL || list.shown == NULL)
-            rc = lido_fail(err, SQLITE_NOMEM, "out of memory for %d pools", list.room);
-    }
+    if (rc != LIDO_OK)
+        return rc;
+    if (visit == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "nobody to show the pools to");
+    while (!fill(manager, &list))
+        if (!make_room(&list))
+            return lido_fail(err, SQLITE_NOMEM, "out of memory for %d pools", list.room);
     for (int i = 0; rc == LIDO_OK && i < list.count; i++)
         rc = visit(ctx, &list.shown[i]);
     for (int i = 0; i < list.count; i++)
