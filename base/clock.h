@@ -29,6 +29,14 @@ static inline int64_t lido__clock_read(clockid_t id)
     return (int64_t)now.tv_sec * LIDO_NS_PER_S + now.tv_nsec;
 }
 
+/* Milliseconds as nanoseconds; a quarter of all there are is for ever. */
+static inline int64_t lido__ms_to_ns(int64_t ms)
+{
+    const int64_t most_ms = INT64_MAX / 4 / LIDO_NS_PER_MS;
+
+    return (ms < most_ms ? ms : most_ms) * LIDO_NS_PER_MS;
+}
+
 /* The two times of `clock`; NULL is the system's. */
 static inline int64_t lido__age_ns(const struct lido_clock *clock)
 {

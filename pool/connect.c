@@ -40,11 +40,9 @@ int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__ev
 static int64_t jitter_ns(const lido_pool *pool, uint64_t stamp)
 {
     uint64_t mixed = (stamp + pool->id) * UINT64_C(0x9e3779b97f4a7c15);
-    int64_t most_ms = pool->config.recycle_jitter_ms;
+    int64_t most_ns = lido__ms_to_ns(pool->config.recycle_jitter_ms);
 
-    return most_ms == 0
-               ? 0
-               : (int64_t)((mixed ^ mixed >> 32) % ((uint64_t)most_ms * LIDO_NS_PER_MS));
+    return most_ns == 0 ? 0 : (int64_t)((mixed ^ mixed >> 32) % (uint64_t)most_ns);
 }
 
 static int64_t expiry_ns(const lido_pool *pool, int64_t started_ns, uint64_t stamp)
@@ -54,9 +52,7 @@ static int64_t expiry_ns(const lido_pool *pool, int64_t started_ns, uint64_t sta
 
     if (config->recycle_ms < 0 || config->is_memory)
         return INT64_MAX;
-    if (config->recycle_ms > INT64_MAX / 4 / LIDO_NS_PER_MS)
-        return INT64_MAX;
-    span_ns = config->recycle_ms * LIDO_NS_PER_MS + jitter_ns(pool, stamp);
+    span_ns = lido__ms_to_ns(config->recycle_ms) + jitter_ns(pool, stamp);
     return started_ns > INT64_MAX - span_ns ? INT64_MAX : started_ns + span_ns;
 }
 
@@ -126,7 +122,7 @@ static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t dea
 static bool may_replace_now(lido_pool *pool, const struct lido_record *record,
                             int64_t now_ns)
 {
-    const int64_t spacing_ns = pool->config.recycle_spacing_ms * LIDO_NS_PER_MS;
+    const int64_t spacing_ns = lido__ms_to_ns(pool->config.recycle_spacing_ms);
     bool may = true;
 
     if (spacing_ns == 0 || lido__record_expires_ns(record) == INT64_MIN ||

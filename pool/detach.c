@@ -60,8 +60,6 @@ static int detach(const struct lido_conn *conn, struct lido__cell *cell,
     lido_pool *pool = record->pool;
     int rc;
 
-    if (pool->sharing == LIDO__SHARE_ALL && lido__share_count(pool, record) > 1)
-        return lido_fail(err, LIDO_SHARED, "other leases share the connection");
     rc = lido__slot_detach(pool, record, &seat, err);
     if (rc != LIDO_OK)
         return rc;

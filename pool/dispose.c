@@ -71,7 +71,7 @@ static bool is_too_much(const lido_pool *pool, const struct lido_record *record,
         return true;
     return config->idle_timeout_ms >= 0 && idle > config->min_idle &&
            trimming->now_ns - record->idle_since_ns >
-               config->idle_timeout_ms * LIDO_NS_PER_MS;
+               lido__ms_to_ns(config->idle_timeout_ms);
 }
 
 int lido__pool_trim(lido_pool *pool, int coming, struct lido_error *err)

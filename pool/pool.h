@@ -234,7 +234,7 @@ bool lido__slot_release_quick(lido_pool *pool, struct lido_record *record);
 void lido__slot_vacate(lido_pool *pool, struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
 /* A member that is LENT becomes DETACHED, and another slot takes its place, RETURNING to the
-   caller; *seat is NULL if it had none any more. */
+   caller; *seat is NULL if it had none any more.  LIDO_SHARED, SQLITE_NOMEM. */
 int lido__slot_detach(lido_pool *pool, struct lido_record *record,
                       struct lido_record **seat, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
@@ -283,7 +283,8 @@ void lido__share_set_stage(lido_pool *pool, struct lido_record *record,
    then. */
 bool lido__share_leave(lido_pool *pool, struct lido__cell *cell)
     LIDO_TSA(locks_excluded(pool->lock));
-/* Ends all other leases of the record too. */
+/* The same where the connection is given up: nested leases end too.  Those of other threads go
+   on, but the record is the pool's no more. */
 bool lido__share_leave_alone(lido_pool *pool, struct lido__cell *cell)
     LIDO_TSA(locks_excluded(pool->lock));
 /* Ends all leases of the record.  True if it is RETURNING then. */

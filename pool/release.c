@@ -195,14 +195,21 @@ void lido__slot_vacate(lido_pool *pool, struct lido_record *record)
 int lido__slot_detach(lido_pool *pool, struct lido_record *record,
                       struct lido_record **seat, struct lido_error *err)
 {
+    bool is_shared;
+
     *seat = NULL;
     lido__mutex_lock(&pool->lock);
-    while (lido__record_is(record, LIDO__MEMBER) &&
+    while (!(is_shared = pool->sharing == LIDO__SHARE_ALL && record->leases > 1) &&
+           lido__record_is(record, LIDO__MEMBER) &&
            (*seat = lido__slot_take_vacant_locked(pool, LIDO__MEMBER)) == NULL) {
         lido__pool_unlock(pool);
         if (!lido__slots_grow(pool))
             return lido_fail(err, SQLITE_NOMEM, "out of memory for one more connection");
         lido__mutex_lock(&pool->lock);
+    }
+    if (is_shared) {
+        lido__pool_unlock(pool);
+        return lido_fail(err, LIDO_SHARED, "other leases share the connection");
     }
     if (*seat != NULL) {
         lido__write(&pool->live, lido__read(&pool->live) + 1);

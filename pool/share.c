@@ -215,7 +215,10 @@ bool lido__share_leave_alone(lido_pool *pool, struct lido__cell *cell)
 
     lido__mutex_lock(&pool->lock);
     leave_locked(pool, cell);
-    end_all_locked(pool, record);
+    if (pool->sharing != LIDO__SHARE_ALL)
+        end_all_locked(pool, record);
+    else if (record->leases > 0 && lido__record_is(record, LIDO__MEMBER))
+        lido__slot_disown_locked(pool, record, LIDO__DISOWNED);
     is_last = end_if_last_locked(pool, record);
     lido__mutex_unlock(&pool->lock);
     return is_last;
