@@ -289,3 +289,8 @@ void fake_driver_set_state(void *handle, int state)
     fake->state = state;
     pthread_mutex_unlock(&lock);
 }
+
+void fake_driver_close(void *handle)
+{
+    fake_close(NULL, handle, 0, NULL);
+}

@@ -36,6 +36,9 @@ void fake_driver_hold_connects(void);
 void fake_driver_wait_for_held(int count);
 void fake_driver_let_connect(void);
 
+/* Closes a handle that is the host's own. */
+void fake_driver_close(void *handle);
+
 /* The number of a handle. */
 int fake_driver_number(const void *handle);
 
