@@ -73,8 +73,11 @@ struct lido_checkout_options {
  * Ownership: on success *out is a lease; end it by lido_conn_checkin().  On failure *out is
  *            empty.  Borrows options until it returns; `file` must be static storage.
  * Threads:   any.  The lease belongs to the calling thread.
- * Fails:     LIDO_POOL_TIMEOUT, LIDO_CLOSED, LIDO_FORKED; what the driver said if it could
- *            not connect (SQLITE_CANTOPEN); what a hook returned.
+ * Fails:     LIDO_POOL_TIMEOUT, LIDO_CHECKED_OUT (assertion), LIDO_CLOSED, LIDO_FORKED,
+ *            LIDO_BAD_OPTION, SQLITE_NOMEM; what the driver said if it could not connect
+ *            (SQLITE_CANTOPEN); what a hook returned; LIDO_DISCONNECT if hooks or pings
+ *            refused two connections; LIDO_RECURSION (a connect hook asked for the
+ *            connection that it was called for).
  */
 #define lido_pool_checkout(pool, out, options, err)                                        \
     lido_pool_checkout_at((pool), (out), (options), __FILE__, __LINE__, (err))
@@ -134,7 +137,8 @@ LIDO_API lido_pool *lido_conn_pool(const struct lido_conn *conn);
  * same moment.  With `check_same_thread=0` no hand-over is needed.
  *
  * Threads:   any; the one that takes calls.
- * Fails:     LIDO_STALE, LIDO_FORKED.
+ * Fails:     LIDO_STALE, LIDO_FORKED; LIDO_SHARED (the connection is a thread's own, and
+ *            other leases of that thread have it too).
  */
 LIDO_API int lido_conn_hand_over(const struct lido_conn *conn,
                                  struct lido_error *err) LIDO_CHECKED;
@@ -178,7 +182,8 @@ LIDO_API lido_record *lido_conn_record(const struct lido_conn *conn);
  * Threads:   the one that checked it out.
  * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; what an invalidate,
  *            soft_invalidate or close hook returned (nothing has changed then, the lease is
- *            good), or a checkin hook (it has ended).
+ *            good; the pool's other connections are marked all the same), or a checkin hook
+ *            (it has ended).
  */
 LIDO_API int lido_conn_invalidate(struct lido_conn *conn, const struct lido_error *reason,
                                   struct lido_error *err);
@@ -196,7 +201,8 @@ LIDO_API int lido_conn_invalidate_pool(struct lido_conn *conn,
  *
  * Threads:   the one that checked it out.
  * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, LIDO_SHARED (static, and others
- *            have it too), SQLITE_NOMEM; what a detach hook returned (it is detached).
+ *            have it too), LIDO_NO_CONNECTION, SQLITE_NOMEM; what a detach hook returned (it
+ *            is detached).
  */
 LIDO_API int lido_conn_detach(const struct lido_conn *conn, struct lido_error *err);
 
@@ -260,7 +266,7 @@ typedef int (*lido_finalizer_fn)(void *ctx, void *handle, struct lido_error *err
 /*
  * Ownership: owns ctx if destroy is set, also on failure.
  * Threads:   the one that checked it out; the finalizer runs on the thread that checks in.
- * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_NOMEM.
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, LIDO_NO_CONNECTION, SQLITE_NOMEM.
  */
 LIDO_API int lido_conn_add_finalizer(const struct lido_conn *conn,
                                      lido_finalizer_fn finalizer, void *ctx,

@@ -76,7 +76,8 @@ struct lido_pool_options {
     int min_idle;             /* min_idle: opened at once, and kept by idle_timeout (0) */
     int64_t idle_timeout_ms;  /* idle_timeout: idle for longer than this they are closed, at
                                  the next check-in or by lido_pool_tidy(); -1: never (-1) */
-    int keep_temp;            /* keep_temp: temporary tables outlive the lease
+    int keep_temp;            /* keep_temp: temporary tables and attached databases outlive
+                                 the lease
                                  (LIDO_BY_KIND: 1 for singleton_thread and static, else 0) */
     int use_threadlocal;      /* use_threadlocal: a checkout shares the connection that this
                                  thread has already (0) */
@@ -132,7 +133,8 @@ static inline LIDO_CHECKED int lido_pool_open(lido_pool **out, const char *url,
  * Closes the pool for good: checkouts answer LIDO_CLOSED from now on, waiting ones too; idle
  * connections are closed; then it waits up to `deadline_ms` (0: not at all, -1: for ever)
  * for the leases.  Past that it says how many are out and who has them; it may be called
- * again, and who checks in last closes the connection.  close(NULL) does nothing.
+ * again, and who checks in last closes the connection.  Detached and adopted leases are not
+ * waited for.  close(NULL) does nothing.
  *
  * Threads:   any.
  * Fails:     LIDO_BUSY_LEASES, LIDO_FORKED; what a close hook returned (all are closed).

@@ -44,9 +44,11 @@ extern "C" {
  * another connection it waits up to the pool's `timeout`.
  *
  * Threads:   the one that checked conn out.
- * Fails:     SQLITE_BUSY (the lock was not free in time), LIDO_IN_TXN, LIDO_RECURSION,
- *            LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such mode); what
- *            a hook returned.
+ * Fails:     SQLITE_BUSY (the lock was not free in time, or on a static pool the transaction
+ *            of another lease did not end), LIDO_IN_TXN (also: another lease of this thread
+ *            on the same connection has one), LIDO_RECURSION, LIDO_STALE,
+ *            LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such
+ *            mode); what a hook returned.
  */
 LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
                             struct lido_error *err) LIDO_CHECKED;
@@ -58,7 +60,8 @@ LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
  * Threads:   the one that checked conn out.
  * Fails:     SQLITE_BUSY, LIDO_NO_TXN, LIDO_TXN_OVER (SQLite rolled it back by itself, or SQL
  *            text ended it, by COMMIT perhaps: the outcome is unknown),
- *            LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or a hook returned.
+ *            LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or
+ *            a hook returned.
  */
 LIDO_API int lido_txn_commit(const struct lido_conn *conn, int *outcome,
                              struct lido_error *err) LIDO_CHECKED;
@@ -69,7 +72,8 @@ LIDO_API int lido_txn_commit(const struct lido_conn *conn, int *outcome,
  * its next step, as SQLite has it.
  *
  * Threads:   the one that checked conn out.
- * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or a hook returned.
+ * Fails:     LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or
+ *            a hook returned.
  */
 LIDO_API int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err);
 

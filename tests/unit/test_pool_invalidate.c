@@ -6,6 +6,7 @@
 #include "tests/support/handy.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What the hooks saw, and the one that refuses. */
@@ -220,7 +221,8 @@ Test(pool_invalidate, a_checkout_hook_may_invalidate_its_own_lease)
     lido_pool *pool = open_queue(1);
     struct lido_conn conn;
 
-    lido_hooks_add(lido_pool_hooks(pool), NULL, &inside, NULL, NULL, NULL);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &inside, NULL, NULL, NULL),
+                 LIDO_OK);
     cr_expect_eq(lido_pool_checkout(pool, &conn, NULL, &handy_err), LIDO_STALE);
     cr_expect_eq(handy_stats(pool).out, 0);
     cr_expect_eq(fake_driver_open_count(), 0);

@@ -74,7 +74,8 @@ struct lido_driver {
     const char *name;
     unsigned capabilities;
 
-    /* Opens a handle for `record`.  *handle is NULL on failure. */
+    /* Opens a handle for `record` (NULL: one that the pool keeps and never lends, so that a
+       named memory database lives on).  *handle is NULL on failure. */
     int (*connect)(void *ctx, const struct lido_connect *how, lido_record *record,
                    void **handle, struct lido_error *err);
 
