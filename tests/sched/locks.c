@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks, sleeping, clocks, and the values of a thread's own: what base/sync.c and others
+ * get in the place of the system's.
+ *
+ * Time stands still while somebody can run, but for a microsecond at each reading, unless
+ * the seed lets it jump to the next moment that somebody sleeps for.
+ *
+ * Threads: as in tests/sched/sched.h.
+ */
+#include "tests/sched/inside.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define READING_NS 1000
+
+static int n_keys;
+static void (*destroyers[MOST_KEYS])(void *value);
+
+int sched_mutex_init(struct sched_mutex *mutex)
+{
+    *mutex = (struct sched_mutex){ .owner = 0 };
+    return 0;
+}
+
+int sched_mutex_destroy(struct sched_mutex *mutex)
+{
+    if (run.current >= 0 && mutex->owner != 0)
+        sched_fail("a lock is destroyed that is held");
+    mutex->is_dead = true;
+    return 0;
+}
+
+static void expect_alive(const struct sched_mutex *mutex)
+{
+    if (mutex->is_dead)
+        sched_fail("a lock is used after its end");
+}
+
+static void acquire(struct sched_mutex *mutex)
+{
+    struct fiber *fiber = self();
+
+    if (mutex->owner == run.current + 1)
+        sched_fail("a lock is taken twice by one thread");
+    while (mutex->owner != 0) {
+        fiber->state = LOCKING;
+        fiber->mutex = mutex;
+        sched_block();
+        fiber->state = READY;
+        expect_alive(mutex);
+    }
+    mutex->owner = run.current + 1;
+    if (mutex->run == run.number)
+        knowledge_join(&fiber->knowledge, &mutex->knowledge);
+}
+
+static void release(struct sched_mutex *mutex)
+{
+    expect_alive(mutex);
+    if (mutex->owner != run.current + 1)
+        sched_fail("a lock is opened by one who has it not");
+    memory_drain(run.current);
+    mutex->owner = 0;
+    mutex->run = run.number;
+    mutex->knowledge = self()->knowledge;
+    self()->knowledge.of[run.current]++;
+}
+
+int sched_mutex_lock(struct sched_mutex *mutex)
+{
+    if (run.current < 0)
+        return 0;
+    sched_point();
+    expect_alive(mutex);
+    acquire(mutex);
+    step("lock", mutex, 0, 0, FROM);
+    return 0;
+}
+
+int sched_mutex_unlock(struct sched_mutex *mutex)
+{
+    if (run.current < 0)
+        return 0;
+    step("unlock", mutex, 0, 0, FROM);
+    release(mutex);
+    sched_point();
+    return 0;
+}
+
+int sched_cond_init(struct sched_cond *cond)
+{
+    cond->is_dead = false;
+    return 0;
+}
+
+int sched_cond_destroy(struct sched_cond *cond)
+{
+    for (int i = 0; run.current >= 0 && i < run.count; i++)
+        if (run.fibers[i].state == SLEEPING && run.fibers[i].cond == cond)
+            sched_fail("a condition is destroyed that thread %d waits for", i);
+    cond->is_dead = true;
+    return 0;
+}
+
+static int64_t ns_of(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+static bool sleep_until(struct sched_cond *cond, int64_t wake_ns)
+{
+    struct fiber *fiber = self();
+
+    fiber->state = SLEEPING;
+    fiber->cond = cond;
+    fiber->is_signalled = false;
+    fiber->wake_ns = wake_ns;
+    sched_block();
+    fiber->state = READY;
+    return fiber->is_signalled;
+}
+
+int sched_cond_wait(struct sched_cond *cond, struct sched_mutex *mutex,
+                    const struct timespec *until)
+{
+    bool is_signalled;
+
+    if (run.current < 0 || cond->is_dead)
+        sched_fail("a sleep where nobody can wake the sleeper");
+    step("sleep", cond, 0, until != NULL ? (uint64_t)ns_of(until) : 0, FROM);
+    release(mutex);
+    is_signalled = sleep_until(cond, until != NULL ? ns_of(until) : NO_WAKING);
+    acquire(mutex);
+    step(is_signalled ? "woken" : "overslept", cond, 0, 0, FROM);
+    return is_signalled ? 0 : ETIMEDOUT;
+}
+
+int sched_cond_signal(struct sched_cond *cond)
+{
+    int sleepers[SCHED_MOST];
+    unsigned count = 0;
+
+    if (run.current < 0)
+        return 0;
+    sched_point();
+    if (cond->is_dead)
+        sched_fail("a condition is signalled after its end");
+    step("signal", cond, 0, 0, FROM);
+    for (int i = 0; i < run.count; i++)
+        if (run.fibers[i].state == SLEEPING && run.fibers[i].cond == cond &&
+            !run.fibers[i].is_signalled)
+            sleepers[count++] = i;
+    if (count > 0)
+        run.fibers[sleepers[choose_below(count)]].is_signalled = true;
+    return 0;
+}
+
+int sched_clock_read(clockid_t clock, struct timespec *now)
+{
+    (void)clock;
+    sched_point();
+    run.now_ns += READING_NS;
+    now->tv_sec = (time_t)(run.now_ns / 1000000000);
+    now->tv_nsec = (long)(run.now_ns % 1000000000);
+    step("clock", NULL, 0, (uint64_t)run.now_ns, FROM);
+    return 0;
+}
+
+int sched_nap(const struct timespec *span, struct timespec *left)
+{
+    (void)left;
+    if (run.current < 0)
+        return 0;
+    step("nap", NULL, 0, (uint64_t)ns_of(span), FROM);
+    sleep_until(NULL, run.now_ns + ns_of(span));
+    return 0;
+}
+
+int sched_key_create(pthread_key_t *key, void (*destroy)(void *value))
+{
+    if (n_keys == MOST_KEYS)
+        return EAGAIN;
+    destroyers[n_keys] = destroy;
+    *key = (pthread_key_t)n_keys++;
+    return 0;
+}
+
+int sched_key_set(pthread_key_t key, const void *value)
+{
+    if (run.current >= 0)
+        self()->values[key] = (void *)(uintptr_t)value;
+    return 0;
+}
+
+void sched_drop_values(void)
+{
+    for (int i = 0; i < n_keys; i++) {
+        void *value = self()->values[i];
+
+        self()->values[i] = NULL;
+        if (value != NULL && destroyers[i] != NULL)
+            destroyers[i](value);
+    }
+}
