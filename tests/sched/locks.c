@@ -129,6 +129,7 @@ int sched_cond_wait(struct sched_cond *cond, struct sched_mutex *mutex,
 
     if (run.current < 0 || cond->is_dead)
         sched_fail("a sleep where nobody can wake the sleeper");
+    sched_point();
     step("sleep", cond, 0, until != NULL ? (uint64_t)ns_of(until) : 0, FROM);
     release(mutex);
     is_signalled = sleep_until(cond, until != NULL ? ns_of(until) : NO_WAKING);
@@ -173,6 +174,7 @@ int sched_nap(const struct timespec *span, struct timespec *left)
     (void)left;
     if (run.current < 0)
         return 0;
+    sched_point();
     step("nap", NULL, 0, (uint64_t)ns_of(span), FROM);
     sleep_until(NULL, run.now_ns + ns_of(span));
     return 0;

@@ -195,6 +195,7 @@ int main(int argc, char **argv)
         is_one = is_one || is_chosen(i);
     if (!is_one)
         usage("no such scenario");
+    play_install_heap();
     play_install_driver();
     warm_up();
     for (int i = 0; how.tries_all && scenarios[i].name != NULL; i++)

@@ -101,9 +101,16 @@ void part_add_and_remove_hook(struct play *play)
     options.destroy = on_destroy;
     sched_expect(lido_hooks_add(target, &hook, &hooks, play, &options, NULL) == LIDO_OK,
                  "no hook was added");
+    play->flags[0] = 1;
     sched_point();
     sched_expect(lido_hooks_remove(target, hook, NULL) == LIDO_OK, "no hook was removed");
     play->is_hook_removed = true;
+}
+
+void part_take_with_hook(struct play *play)
+{
+    sched_wait_for(&play->flags[0], 1);
+    part_take(play);
 }
 
 void part_dispose(struct play *play)

@@ -44,10 +44,15 @@ void part_try(struct play *play)
     take_use_give(play, LIDO_TIMEOUT_TRY, LIDO_POOL_TIMEOUT);
 }
 
-void part_take_or_fail(struct play *play)
+void part_take_once_or_fail(struct play *play)
 {
     take_use_give(play, LIDO_TIMEOUT_FOREVER, play->failure);
-    take_use_give(play, LIDO_TIMEOUT_FOREVER, play->failure);
+}
+
+void part_take_or_fail(struct play *play)
+{
+    part_take_once_or_fail(play);
+    part_take_once_or_fail(play);
 }
 
 void part_take_until_closed(struct play *play)
@@ -83,12 +88,32 @@ void part_take_with_a_label(struct play *play)
     }
 }
 
+/* One lease, two labels in turn. */
+void part_relabel(struct play *play)
+{
+    static const char *const labels[] = { "a label that fills all words  a",
+                                          "b label that fills all words  b" };
+    struct lido_conn conn;
+    int rc = lido_pool_checkout_at(play->pool, &conn, NULL, NULL, 0, NULL);
+
+    sched_expect(rc == LIDO_OK, "a checkout answered %s", lido_status_name(rc));
+    play->took++;
+    for (int i = 0; i < 8; i++)
+        sched_expect(lido_conn_set_label(&conn, labels[i % 2], NULL) == LIDO_OK,
+                     "no label");
+    play_give(play, &conn);
+}
+
 static int look_at(void *ctx, const struct lido_holder *holder)
 {
     const char *label = holder->label;
 
     (void)ctx;
-    sched_expect(holder->file != NULL && holder->file[0] - '0' == holder->line,
+    if (holder->file == NULL) {
+        sched_expect(label[0] == label[30] || label[0] == '\0', "a mixed label: %s", label);
+        return 0;
+    }
+    sched_expect(holder->file[0] - '0' == holder->line,
                  "a holder at line %d of another's file", holder->line);
     sched_expect(label[0] == '\0' ||
                      (label[2] - '0' == holder->line && label[29] == label[2]),
@@ -98,7 +123,7 @@ static int look_at(void *ctx, const struct lido_holder *holder)
 
 void part_read_holders(struct play *play)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 6; i++)
         sched_expect(lido_pool_holders(play->pool, look_at, NULL, NULL) == LIDO_OK,
                      "no holders");
 }

@@ -290,6 +290,7 @@ static void begin(const struct scenario *scenario)
     struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
 
     n_handles = n_open = 0;
+    play_bury_dead();
     play_restore_memory();
     now = (struct play){ .counts_all = true, .limit = -1, .first_runner = -1 };
     if (scenario->has_clock)

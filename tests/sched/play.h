@@ -63,6 +63,10 @@ lido_pool *play_open(struct play *play, const char *url, bool has_threads);
 void play_keep_memory(void);
 void play_restore_memory(void);
 
+/* Memory that is used after its end is found: tests/sched/heap.c. */
+void play_install_heap(void);
+void play_bury_dead(void);
+
 /* A checkout: true if it has one.  Any answer but LIDO_OK and `other` is a failure. */
 bool play_take(struct play *play, struct lido_conn *conn, int64_t timeout_ms, int other);
 /* Works with the connection; nobody else may have it. */
@@ -80,8 +84,10 @@ void part_take_once(struct play *play);    /* the same, once */
 void part_take_in_time(struct play *play); /* waits 10 ms */
 void part_try(struct play *play);          /* does not wait */
 void part_take_or_fail(struct play *play); /* the connect may fail */
+void part_take_once_or_fail(struct play *play);
 void part_take_until_closed(struct play *play);
 void part_take_with_a_label(struct play *play);
+void part_relabel(struct play *play);
 void part_hold_for_late(struct play *play); /* gives when a waiter gives up */
 void part_late(struct play *play);
 void part_close(struct play *play);           /* waits for all leases */
@@ -103,6 +109,7 @@ void set_up_failing_reset(struct play *play);
 void set_up_first(struct play *play);
 void set_up_outsiders(struct play *play); /* more than the limit may be open and in use */
 void part_add_and_remove_hook(struct play *play);
+void part_take_with_hook(struct play *play); /* when it was added */
 void part_dispose(struct play *play);
 void part_dispose_and_renew(
     struct play *play); /* the kinds where nothing old is lent again */

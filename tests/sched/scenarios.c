@@ -69,6 +69,10 @@ const struct scenario scenarios[] = {
       .url = ONE,
       .set_up = set_up_failing_connect,
       .parts = { part_take_or_fail, part_take_or_fail, part_take_or_fail } },
+    { .name = "failing-connect-once",
+      .url = ONE,
+      .set_up = set_up_failing_connect,
+      .parts = { part_take_once_or_fail, part_take_once_or_fail, part_take_once_or_fail } },
     { .name = "failing-reset",
       .url = ONE,
       .set_up = set_up_failing_reset,
@@ -91,14 +95,18 @@ const struct scenario scenarios[] = {
     { .name = "holders",
       .url = TWO,
       .parts = { part_take_with_a_label, part_take_with_a_label, part_read_holders } },
+    { .name = "holders-in-turn",
+      .url = ONE,
+      .parts = { part_take_with_a_label, part_take_with_a_label, part_read_holders } },
     { .name = "holders-of-one",
       .url = ONE,
       .parts = { part_take_with_a_label, part_read_holders } },
+    { .name = "relabel", .url = ONE, .parts = { part_relabel, part_read_holders } },
 
     /* Hooks. */
     { .name = "hooks",
       .url = ONE,
-      .parts = { part_take, part_take, part_add_and_remove_hook } },
+      .parts = { part_take_with_hook, part_take_with_hook, part_add_and_remove_hook } },
 
     /* Dispose, invalidate, detach. */
     { .name = "dispose", .url = TWO, .parts = { part_take, part_take, part_dispose } },
