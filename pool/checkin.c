@@ -248,8 +248,11 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
     struct lido_record *record = lido__cell_record(cell);
     bool has_asked = false;
 
-    if (pool->sharing == LIDO__SHARE_ALL && lido__share_count(pool, record) > 1)
+    if (pool->sharing == LIDO__SHARE_ALL) {
+        if (lido__share_leave_if_last(pool, cell))
+            return lido__record_return(pool, record, transaction_was_reset, false, err);
         has_asked = end_own_transaction(pool, cell, transaction_was_reset);
+    }
     if (!lido__share_leave(pool, cell))
         return LIDO_OK;
     return lido__record_return(pool, record, transaction_was_reset, has_asked, err);

@@ -283,6 +283,10 @@ void lido__share_set_stage(lido_pool *pool, struct lido_record *record,
    then. */
 bool lido__share_leave(lido_pool *pool, struct lido__cell *cell)
     LIDO_TSA(locks_excluded(pool->lock));
+/* The same, but nothing happens and it is false if there are others: to be asked before, for
+   who is the last has nothing to clean by itself, and nobody may join it any more. */
+bool lido__share_leave_if_last(lido_pool *pool, struct lido__cell *cell)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* The same where the connection is given up: nested leases end too.  Those of other threads go
    on, but the record is the pool's no more. */
 bool lido__share_leave_alone(lido_pool *pool, struct lido__cell *cell)

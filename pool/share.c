@@ -194,6 +194,21 @@ bool lido__share_leave(lido_pool *pool, struct lido__cell *cell)
     return is_last;
 }
 
+bool lido__share_leave_if_last(lido_pool *pool, struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    bool is_last;
+
+    lido__mutex_lock(&pool->lock);
+    is_last = record->leases == 1;
+    if (is_last) {
+        leave_locked(pool, cell);
+        end_if_last_locked(pool, record);
+    }
+    lido__mutex_unlock(&pool->lock);
+    return is_last;
+}
+
 static void end_all_locked(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(requires_capability(pool->lock))
 {
