@@ -6,6 +6,9 @@
  * fails the next one runs it again.  A connection that its own first_connect hook opens (a
  * checkout inside the hook) does not wait for itself.
  *
+ * Who stands in line is not served meanwhile, but for who runs it: he would hold the slot that
+ * the hook needs, and wait for the hook.
+ *
  * Threads: the record is the caller's.  No lock is held on entry, and none while a hook runs.
  */
 #include "pool/pool.h"
@@ -14,6 +17,7 @@
 static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
                        struct lido_error *err)
 {
+    bool is_void = false;
     int rc = LIDO_OK;
 
     *is_mine = false;
@@ -28,14 +32,27 @@ static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
         *is_mine = lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT);
         pool->first = *is_mine ? LIDO__FIRST_RUNNING : LIDO__FIRST_DONE;
         pool->first_runner = lido__thread();
-        if (!*is_mine)
+        is_void = !*is_mine;
+        if (is_void)
             lido__bell_ring_locked(&pool->first_ran);
     }
     pool->counts.timeouts += rc != LIDO_OK;
     lido__mutex_unlock(&pool->lock);
+    if (is_void)
+        lido__slots_serve(pool);
     if (rc != LIDO_OK)
         lido_fail(err, rc, "the first_connect hook of another thread did not end in time");
     return rc;
+}
+
+void lido__first_claim_locked(lido_pool *pool, const struct lido_record *record,
+                              uint64_t thread)
+{
+    if (pool->first != LIDO__FIRST_TO_COME || record->handle != NULL ||
+        !lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT))
+        return;
+    pool->first = LIDO__FIRST_CLAIMED;
+    pool->first_runner = thread;
 }
 
 int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
@@ -51,16 +68,22 @@ int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadlin
     pool->first = rc == LIDO_OK ? LIDO__FIRST_DONE : LIDO__FIRST_TO_COME;
     lido__bell_ring_locked(&pool->first_ran);
     lido__mutex_unlock(&pool->lock);
+    lido__slots_serve(pool);
     return rc;
 }
 
 /* The connection of the one who was to run first_connect did not open. */
 void lido__first_unclaim(lido_pool *pool)
 {
+    bool was_mine;
+
     lido__mutex_lock(&pool->lock);
-    if (pool->first == LIDO__FIRST_CLAIMED && pool->first_runner == lido__thread()) {
+    was_mine = pool->first == LIDO__FIRST_CLAIMED && pool->first_runner == lido__thread();
+    if (was_mine) {
         pool->first = LIDO__FIRST_TO_COME;
         lido__bell_ring_locked(&pool->first_ran);
     }
     lido__mutex_unlock(&pool->lock);
+    if (was_mine)
+        lido__slots_serve(pool);
 }

@@ -313,12 +313,24 @@ void lido__threads_watch_self(void);
 int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                     struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 void lido__first_unclaim(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
-/* True while first_connect is another thread's. */
+/* Who claims the slot of the first connection is the one to run first_connect, so that all
+   others know before they claim one. */
+void lido__first_claim_locked(lido_pool *pool, const struct lido_record *record,
+                              uint64_t thread) LIDO_TSA(requires_capability(pool->lock));
+/* The thread whose first_connect is: 0 if it is to come, or done. */
+static inline uint64_t lido__first_runner_locked(const lido_pool *pool)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    return pool->first == LIDO__FIRST_CLAIMED || pool->first == LIDO__FIRST_RUNNING
+               ? pool->first_runner
+               : 0;
+}
 static inline bool lido__first_is_others_locked(const lido_pool *pool)
     LIDO_TSA(requires_capability(pool->lock))
 {
-    return (pool->first == LIDO__FIRST_CLAIMED || pool->first == LIDO__FIRST_RUNNING) &&
-           pool->first_runner != lido__thread();
+    uint64_t runner = lido__first_runner_locked(pool);
+
+    return runner != 0 && runner != lido__thread();
 }
 
 /* pool/connect.c: the driver's side of a record that the caller holds. */

@@ -19,6 +19,8 @@ static void give_locked(lido_pool *pool, struct lido__waiter *waiter,
     lido__waiters_remove(&pool->waiters, waiter);
     lido__add(&pool->gate, -LIDO__GATE_WAITER);
     waiter->record = record;
+    if (record != NULL)
+        lido__first_claim_locked(pool, record, waiter->thread);
     **woken = waiter;
     *woken = &waiter->next;
 }
@@ -27,7 +29,8 @@ struct lido__waiter *lido__waiter_next_locked(const lido_pool *pool)
 {
     if (pool->waiters.oldest == NULL)
         return NULL;
-    return lido__waiters_next(&pool->waiters, lido__wait_ns(pool->config.clock));
+    return lido__waiters_next(&pool->waiters, lido__wait_ns(pool->config.clock),
+                              lido__first_runner_locked(pool));
 }
 
 /* Gives what is free to those who wait, the oldest first. */

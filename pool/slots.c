@@ -180,7 +180,8 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     LIDO_TSA(release_capability(pool->lock))
 {
     const struct lido_clock *clock = pool->config.clock;
-    struct lido__waiter self = { .deadline_ns = claim->deadline_ns,
+    struct lido__waiter self = { .thread = lido__thread(),
+                                 .deadline_ns = claim->deadline_ns,
                                  .since_ns = lido__wait_ns(clock) };
     struct lido__waiter *woken = NULL, **end = &woken;
     bool is_late, is_served;
@@ -214,18 +215,6 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     return self.record != NULL ? LIDO_OK : fail_closed(err);
 }
 
-/* Who claims the slot of the first connection is the one to run first_connect, so that all
-   others know before they claim one. */
-static void claim_first_locked(lido_pool *pool, const struct lido_record *record)
-    LIDO_TSA(requires_capability(pool->lock))
-{
-    if (pool->first != LIDO__FIRST_TO_COME || record->handle != NULL ||
-        !lido__hooks_want(&pool->hooks, LIDO__FIRST_CONNECT))
-        return;
-    pool->first = LIDO__FIRST_CLAIMED;
-    pool->first_runner = lido__thread();
-}
-
 /* Waits while another thread runs first_connect, until the deadline or the closing.  Not with
    a slot in hand: the hook may itself need the last one. */
 static void wait_for_first_locked(lido_pool *pool, bool *is_in_time, int64_t deadline_ns)
@@ -255,7 +244,7 @@ static int look_locked(lido_pool *pool, struct lido__claim *claim, bool *must_wa
         return rc;
     claim->record = claim_locked(pool, is_full);
     if (claim->record != NULL)
-        claim_first_locked(pool, claim->record);
+        lido__first_claim_locked(pool, claim->record, lido__thread());
     *must_wait = *is_full && claim->record == NULL && pool->sharing == LIDO__SHARE_ALL;
     return LIDO_OK;
 }

@@ -34,11 +34,13 @@ void lido__waiters_remove(struct lido__waiters *waiters, struct lido__waiter *wa
     waiter->is_listed = false;
 }
 
-struct lido__waiter *lido__waiters_next(const struct lido__waiters *waiters, int64_t now_ns)
+struct lido__waiter *lido__waiters_next(const struct lido__waiters *waiters, int64_t now_ns,
+                                        uint64_t only)
 {
     struct lido__waiter *waiter = waiters->oldest;
 
-    while (waiter != NULL && waiter->deadline_ns <= now_ns)
+    while (waiter != NULL &&
+           (waiter->deadline_ns <= now_ns || (only != 0 && waiter->thread != only)))
         waiter = waiter->next;
     return waiter;
 }

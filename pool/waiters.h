@@ -20,6 +20,7 @@
 
 struct lido__waiter {
     struct lido__parker parker;
+    uint64_t thread; /* who waits: lido__thread() */
     int64_t deadline_ns;
     int64_t since_ns;           /* on the wait clock */
     struct lido_record *record; /* what it was given: LENT to it; NULL: the pool closed */
@@ -35,9 +36,9 @@ struct lido__waiters {
 
 void lido__waiters_append(struct lido__waiters *waiters, struct lido__waiter *waiter);
 void lido__waiters_remove(struct lido__waiters *waiters, struct lido__waiter *waiter);
-/* The oldest whose deadline is after now_ns, or NULL. */
-struct lido__waiter *lido__waiters_next(const struct lido__waiters *waiters,
-                                        int64_t now_ns);
+/* The oldest whose deadline is after now_ns, or NULL; `only`: of that thread (0: of any). */
+struct lido__waiter *lido__waiters_next(const struct lido__waiters *waiters, int64_t now_ns,
+                                        uint64_t only);
 
 /*
  * A bell: threads that wait until something about a pool has changed, all at once.  As a

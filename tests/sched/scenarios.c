@@ -104,6 +104,15 @@ const struct scenario scenarios[] = {
     { .name = "relabel", .url = ONE, .parts = { part_relabel, part_read_holders } },
 
     /* Hooks. */
+    { .name = "first",
+      .url = "pool=queue&pool_size=1&max_overflow=1&pool_timeout=-1",
+      .set_up = set_up_first,
+      .parts = { part_take_or_fail, part_take_or_fail, part_take_or_fail } },
+    { .name = "first-in-a-crowd",
+      .url = "pool=queue&pool_size=1&max_overflow=1&pool_timeout=-1",
+      .set_up = set_up_first,
+      .parts = { part_take_or_fail, part_take_or_fail, part_take_or_fail,
+                 part_take_or_fail } },
     { .name = "hooks",
       .url = ONE,
       .parts = { part_take_with_hook, part_take_with_hook, part_add_and_remove_hook } },
