@@ -102,8 +102,11 @@ static void disown_all(lido_pool *pool)
     for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next) {
         enum lido__slot_state state = lido__slot_state(lido__read(&at->own.word));
 
-        if ((state == LIDO__LENT || state == LIDO__RETURNING) &&
-            lido__record_is(at, LIDO__MEMBER))
+        if (state == LIDO__VACANT || !lido__record_is(at, LIDO__MEMBER))
+            continue;
+        if (state == LIDO__IDLE) /* who is faster than the sweep opens another */
+            lido__record_expire_at(at, INT64_MIN);
+        else
             lido__slot_disown_locked(pool, at, LIDO__DISOWNED);
     }
     lido__mutex_unlock(&pool->lock);
