@@ -155,6 +155,8 @@ static int play_reset(void *ctx, void *handle, int how, struct lido_reset *outco
     const char *word = words[how & LIDO_RESET_HOW];
 
     (void)ctx, (void)outcome;
+    if ((how & LIDO_RESET_TXN_ONLY) != 0)
+        word = "end_own";
     return word != NULL ? note_number(word, ((struct handle *)handle)->number, err)
                         : LIDO_OK;
 }

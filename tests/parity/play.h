@@ -9,7 +9,7 @@
  *     "open 1, first_connect 1, connect 1, checkout 1"
  *
  * The number is the connection's, from 1 in the order of opening.  `open`, `ping`,
- * `rollback`, `commit`, `shut` and `terminate` (shut because it is suspect) are the driver's,
+ * `rollback`, `commit` (`end_own` while others go on), `shut` and `terminate` (shut because it is suspect) are the driver's,
  * the others are hooks.  "checkin NULL" has no handle, "reset 1-" no record, and a '!' stands
  * behind what failed as planned.  Time stands still until a test moves the fake clock.
  *

@@ -272,21 +272,21 @@ Test(parity_order, of_a_ping_that_fails)
     play_end(pool);
 }
 
-static void expect_static(int shared_transaction, const char *second_ends)
+static void expect_static(int shared_transaction, const char *second, const char *last)
 {
     struct lido_pool_options options = play_options("static");
-    struct lido_conn first, second;
+    struct lido_conn one, other;
     lido_pool *pool;
 
     options.shared_transaction = shared_transaction;
     pool = play_open(&options);
-    first = play_take(pool);
-    second = play_take(pool);
+    one = play_take(pool);
+    other = play_take(pool);
     play_forget();
-    play_give(&second);
-    play_expect(second_ends);
-    play_give(&first);
-    play_expect("reset 1, rollback 1, checkin 1");
+    play_give(&other);
+    play_expect(second);
+    play_give(&one);
+    play_expect(last);
     play_end(pool);
 }
 
@@ -297,9 +297,9 @@ static void expect_static(int shared_transaction, const char *second_ends)
    main */
 Test(parity_order, of_the_check_ins_of_a_static_pool)
 {
-    expect_static(0, "reset 1");
+    expect_static(0, "reset 1", "reset 1, rollback 1, checkin 1");
     play_begin();
-    expect_static(1, "reset 1, rollback 1");
+    expect_static(1, "reset 1, end_own 1", "reset 1, end_own 1, rollback 1, checkin 1");
 }
 
 /* 1.5 which one is surplus
