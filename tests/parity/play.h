@@ -41,7 +41,7 @@ lido_pool *play_open_queue(int pool_size, int max_overflow);
 lido_pool *play_open_file(const struct lido_pool_options *options);
 void play_end_file(lido_pool *pool);
 
-/* Closes and frees; no connection may be open then. */
+/* Closes and frees; none of its connections may be open then. */
 void play_end(lido_pool *pool);
 
 /* Puts all hooks of the pool into the line. */

@@ -379,8 +379,7 @@ Test(parity_calls, a_pool_may_be_disposed_of_and_replaced)
     cr_expect_eq(lido_conn_pool(&new), again);
 
     play_give(&old);
-    cr_assert_eq(lido_pool_close(pool, 0, NULL), LIDO_OK);
-    lido_pool_free(pool);
+    play_end(pool);
     play_give(&new);
     play_end(again);
 }

@@ -141,7 +141,6 @@ Test(parity_static_kind, a_recreated_pool_has_a_connection_of_its_own)
     cr_expect_eq(play_number(&new), 2);
     play_give(&new);
     play_give(&old);
-    cr_assert_eq(lido_pool_close(pool, 0, NULL), LIDO_OK);
-    lido_pool_free(pool);
+    play_end(pool);
     play_end(again);
 }
