@@ -23,6 +23,7 @@ static struct lido__slab shells = {
     .link = offsetof(lido_pool, slab_link),
 };
 
+#ifndef NDEBUG
 bool lido__pool_is_sound_locked(const lido_pool *pool)
 {
     int64_t live = (int64_t)lido__read(&pool->live);
@@ -38,6 +39,7 @@ bool lido__pool_is_sound_locked(const lido_pool *pool)
            (pool->waiters.oldest == NULL) ==
                (lido__read(&pool->gate) / LIDO__GATE_WAITER == 0);
 }
+#endif
 
 void lido__pool_count(lido_pool *pool, uint64_t *counter)
 {

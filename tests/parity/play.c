@@ -63,7 +63,8 @@ static int note_number(const char *word, int number, struct lido_error *err)
 void play_expect(const char *expected)
 {
     pthread_mutex_lock(&lock);
-    cr_expect_str_eq(line, expected, "\n  got:    \"%s\"\n  wanted: \"%s\"", line, expected);
+    cr_expect_str_eq(line, expected, "\n  got:    \"%s\"\n  wanted: \"%s\"", line,
+                     expected);
     line[0] = '\0';
     pthread_mutex_unlock(&lock);
 }
@@ -200,7 +201,8 @@ static int act(const char *word, const struct lido_event *event, struct lido_err
     return code == LIDO_OK ? code : lido_fail(err, code, "%s as planned", word);
 }
 
-static int on_first_connect(void *ctx, const struct lido_event *event, struct lido_error *err)
+static int on_first_connect(void *ctx, const struct lido_event *event,
+                            struct lido_error *err)
 {
     (void)ctx;
     return act("first_connect", event, err);
@@ -236,7 +238,8 @@ static int on_invalidate(void *ctx, const struct lido_event *event, struct lido_
     return act("invalidate", event, err);
 }
 
-static int on_soft_invalidate(void *ctx, const struct lido_event *event, struct lido_error *err)
+static int on_soft_invalidate(void *ctx, const struct lido_event *event,
+                              struct lido_error *err)
 {
     (void)ctx;
     return act("soft_invalidate", event, err);
@@ -254,7 +257,8 @@ static int on_detach(void *ctx, const struct lido_event *event, struct lido_erro
     return act("detach", event, err);
 }
 
-static int on_close_detached(void *ctx, const struct lido_event *event, struct lido_error *err)
+static int on_close_detached(void *ctx, const struct lido_event *event,
+                             struct lido_error *err)
 {
     (void)ctx;
     return act("close_detached", event, err);

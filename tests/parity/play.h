@@ -24,7 +24,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-extern struct lido_error play_err; /* where every call of these functions says what failed */
+extern struct lido_error
+    play_err; /* where every call of these functions says what failed */
 
 /* The start of every test: TestSuite(..., .init = play_begin). */
 void play_begin(void);

@@ -263,7 +263,8 @@ Test(parity_order, of_a_ping_that_fails)
     play_fail("ping", 1, SQLITE_IOERR);
     conn = play_take(pool);
     cr_expect_eq(play_number(&conn), 3);
-    play_expect("ping 1!, invalidate 1, close 1, terminate 1, open 3, connect 3, checkout 3");
+    play_expect(
+        "ping 1!, invalidate 1, close 1, terminate 1, open 3, connect 3, checkout 3");
 
     other = play_take(pool);
     play_expect("close 2, terminate 2, open 4, connect 4, checkout 4");

@@ -366,8 +366,8 @@ Test(parity_listen, a_listener_may_add_and_remove_listeners)
     static const struct lido_events set = { .size = sizeof set, .checkout = change };
 
     changing = open_silent("queue");
-    cr_assert_eq(
-        lido_hooks_add(lido_pool_hooks(changing), NULL, &set, NULL, NULL, NULL), LIDO_OK);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(changing), NULL, &set, NULL, NULL, NULL),
+                 LIDO_OK);
     changing_hook = add(lido_pool_hooks(changing), "R", 0, 0);
     add(lido_pool_hooks(changing), "S", 0, 0);
 
