@@ -6,6 +6,7 @@
  */
 #include "tests/parity/play.h"
 
+#include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static const char *inside_word;
 static void (*inside_act)(const struct lido_event *event);
 static int64_t open_takes_ms;
 static int connections, open_now, served;
-static char folder[100], path[120];
+static char folder[200];
 
 /* Writes a word and answers what was planned for it. */
 static int note(const char *word, const char *what)
@@ -335,27 +336,57 @@ lido_pool *play_open_queue(int pool_size, int max_overflow)
     return play_open(&options);
 }
 
-lido_pool *play_open_file(const struct lido_pool_options *options)
+const char *play_enter_folder(void)
 {
     const char *above = getenv("TMPDIR");
-    char url[160];
-    lido_pool *pool;
 
     snprintf(folder, sizeof folder, "%s/lido-parity-XXXXXX",
              above != NULL ? above : "/tmp");
     cr_assert_not_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/file.db", folder);
-    snprintf(url, sizeof url, "sqlite:///%s", path);
-    cr_assert_eq(lido_pool_open(&pool, url, options, &play_err), LIDO_OK, "%s",
+    cr_assert_eq(chdir(folder), 0);
+    cr_assert_not_null(getcwd(folder, sizeof folder));
+    return folder;
+}
+
+void play_leave_folder(void)
+{
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+
+    cr_assert_not_null(entries);
+    while ((entry = readdir(entries)) != NULL)
+        unlink(entry->d_name); /* not "." and "..", which are folders */
+    closedir(entries);
+    cr_expect_eq(chdir("/"), 0);
+    cr_expect_eq(rmdir(folder), 0);
+}
+
+static lido_pool *open_file(const char *keys, const struct lido_pool_options *options)
+{
+    char url[300];
+    lido_pool *pool;
+
+    play_enter_folder();
+    snprintf(url, sizeof url, "sqlite:///file.db%s%s", keys[0] != '\0' ? "?" : "", keys);
+    cr_assert_eq(lido_pool_open(&pool, url, options, &play_err), LIDO_OK, "%s: %s", url,
                  play_err.text);
     return pool;
+}
+
+lido_pool *play_open_file(const struct lido_pool_options *options)
+{
+    return open_file("", options);
+}
+
+lido_pool *play_open_keys(const char *keys)
+{
+    return open_file(keys, NULL);
 }
 
 void play_end_file(lido_pool *pool)
 {
     play_end(pool);
-    unlink(path);
-    cr_expect_eq(rmdir(folder), 0);
+    play_leave_folder();
 }
 
 void play_end(lido_pool *pool)

@@ -9,9 +9,10 @@
  *     "open 1, first_connect 1, connect 1, checkout 1"
  *
  * The number is the connection's, from 1 in the order of opening.  `open`, `ping`,
- * `rollback`, `commit` (`end_own` while others go on), `shut` and `terminate` (shut because it is suspect) are the driver's,
- * the others are hooks.  "checkin NULL" has no handle, "reset 1-" no record, and a '!' stands
- * behind what failed as planned.  Time stands still until a test moves the fake clock.
+ * `rollback`, `commit` (`end_own` while others go on), `shut` and `terminate` (shut because it
+ * is suspect) are the driver's, the others are hooks.  "checkin NULL" has no handle, "reset 1-"
+ * no record, and a '!' stands behind what failed as planned.  Time stands still until a test
+ * moves the fake clock.
  *
  * Threads: any, but for the functions that open and end.
  */
@@ -38,9 +39,16 @@ lido_pool *play_open(const struct lido_pool_options *options);
 lido_pool *play_open_kind(const char *kind);
 lido_pool *play_open_queue(int pool_size, int max_overflow);
 
-/* A pool on a file of its own, which is deleted by play_end_file(). */
+/* A pool on a file of its own, which is deleted by play_end_file(); `keys` is what stands
+   behind the '?'. */
 lido_pool *play_open_file(const struct lido_pool_options *options);
+lido_pool *play_open_keys(const char *keys);
 void play_end_file(lido_pool *pool);
+
+/* Works in a temporary folder from now on; its absolute path.  And out again, with all files
+   in it. */
+const char *play_enter_folder(void);
+void play_leave_folder(void);
 
 /* Closes and frees; none of its connections may be open then. */
 void play_end(lido_pool *pool);

@@ -400,3 +400,44 @@ Test(parity_options, the_hooks_of_a_pool_are_those_of_its_copy)
     play_end(again);
     play_end(pool);
 }
+
+/* 1.2 names of create_engine
+   SQLAlchemy: pool_size, max_overflow, pool_timeout, pool_recycle, pool_pre_ping,
+   pool_use_lifo, pool_reset_on_return, poolclass.
+   lido: same: keys of the URL, in seconds, and `pool` for the class; logging, events and the
+   creator are no text, and so options and calls */
+Test(parity_options, a_url_has_the_names_of_create_engine)
+{
+    lido_pool *pool;
+    struct lido_conn conn;
+
+    cr_assert_eq(lido_pool_open(&pool,
+                                "play:///x?pool=queue&pool_size=1&max_overflow=2"
+                                "&pool_timeout=0&pool_recycle=3600&pool_pre_ping=true"
+                                "&pool_use_lifo=1&pool_reset_on_return=commit",
+                                NULL, &play_err),
+                 LIDO_OK, "%s", play_err.text);
+    cr_expect_eq(play_stats(pool).keep, 1);
+    cr_expect_eq(play_stats(pool).limit, 3);
+    for (int i = 0; i < 2; i++) {
+        conn = play_take(pool);
+        play_give(&conn);
+    }
+    play_expect("open 1, commit 1, ping 1, commit 1");
+    play_end(pool);
+}
+
+/* 1.2 an option that the pool does not take
+   SQLAlchemy: a TypeError of create_engine(); users trip on it.
+   lido: same: an error that names the option, the kind, and the kinds that take it */
+Test(parity_options, an_option_that_the_kind_does_not_take_is_refused)
+{
+    lido_pool *pool;
+
+    cr_expect_eq(
+        lido_pool_open(&pool, "play:///x?pool=static&pool_size=3", NULL, &play_err),
+        LIDO_BAD_URL);
+    cr_expect_not_null(strstr(play_err.text, "pool_size"), "%s", play_err.text);
+    cr_expect_not_null(strstr(play_err.text, "static"), "%s", play_err.text);
+    cr_expect_not_null(strstr(play_err.text, "queue"), "%s", play_err.text);
+}

@@ -226,7 +226,7 @@ Test(parity_counts, a_pool_size_of_zero_may_have_no_bound)
     play_end(pool);
 }
 
-/* 1.7 QueuePool's defaults
+/* 1.2 QueuePool's own arguments
    SQLAlchemy: pool_size 5, max_overflow 10, timeout 30 s, no lifo.
    lido: same: the order is `any`, the quickest; `fifo` is SQLAlchemy's */
 Test(parity_counts, the_defaults_are_five_ten_and_thirty_seconds)
@@ -257,5 +257,21 @@ Test(parity_counts, dispose_goes_on_counting_what_is_out)
     play_give(&first);
     play_give(&second);
     play_expect_counts(pool, 2, 2, 0, 0);
+    play_end(pool);
+}
+
+/* 1.7 dispose() with one idle and one out
+   SQLAlchemy: when the one that was out returns, checkedout() is -1.
+   lido: better: it is 0 */
+Test(parity_counts, dispose_of_one_and_return_of_another_is_none_out)
+{
+    lido_pool *pool = play_open_queue(2, 0);
+    struct lido_conn out = play_take(pool), idle = play_take(pool);
+
+    play_give(&idle);
+    cr_assert_eq(lido_pool_dispose(pool, NULL), LIDO_OK);
+    play_expect_counts(pool, 2, 0, -1, 1);
+    play_give(&out);
+    play_expect_counts(pool, 2, 1, -1, 0);
     play_end(pool);
 }

@@ -84,8 +84,8 @@ Test(parity_small_kinds, a_second_checkout_of_an_assertion_pool_is_a_mistake)
     play_end(pool);
 }
 
-/* 1.8 AssertionPool store_traceback
-   SQLAlchemy: False leaves the traceback out, which is slow.
+/* 1.2 AssertionPool's own argument
+   SQLAlchemy: store_traceback=True; False leaves the traceback out, which is slow.
    lido: not applicable: file and line of a checkout cost nothing and are always kept */
 Test(parity_small_kinds, the_place_of_a_checkout_may_be_left_out)
 {

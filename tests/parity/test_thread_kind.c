@@ -193,8 +193,8 @@ Test(parity_thread_kind, a_pool_size_of_zero_keeps_nothing_idle)
     play_end(pool);
 }
 
-/* 1.8 SingletonThreadPool(pool_size=5)
-   SQLAlchemy: the default.
+/* 1.2 SingletonThreadPool's own argument
+   SQLAlchemy: pool_size=5.
    lido: same: and `strict` makes it a limit, which is refused past it instead of exceeded */
 Test(parity_thread_kind, strict_makes_the_size_a_limit)
 {
