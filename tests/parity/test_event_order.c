@@ -169,6 +169,7 @@ Test(parity_order, of_a_soft_invalidation)
    lido: same */
 Test(parity_order, of_a_checkout_that_replaces_the_connection)
 {
+    struct lido_pool_options options = play_options("queue");
     struct lido_conn conn;
     lido_pool *pool = open_with_lent(&conn);
 
@@ -183,6 +184,18 @@ Test(parity_order, of_a_checkout_that_replaces_the_connection)
     play_forget();
     conn = play_take(pool);
     play_expect("close 2, terminate 2, open 3, connect 3, checkout 3");
+    play_give(&conn);
+    play_end(pool);
+
+    play_begin();
+    options.pool_recycle_ms = 1000;
+    pool = play_open(&options);
+    conn = play_take(pool);
+    play_give(&conn);
+    fake_clock_advance_ms(1001);
+    play_forget();
+    conn = play_take(pool);
+    play_expect("close 1, terminate 1, open 2, connect 2, checkout 2");
     play_give(&conn);
     play_end(pool);
 }
