@@ -82,6 +82,19 @@ int lido__pool_trim(lido_pool *pool, int coming, struct lido_error *err)
     return close_idle(pool, INT64_MAX, is_too_much, &trimming, LIDO__CLOSE_IDLE, err);
 }
 
+static bool is_surplus(const lido_pool *pool, const struct lido_record *record,
+                       const void *ctx)
+{
+    (void)record, (void)ctx;
+    return (int64_t)lido__read(&pool->live) > pool->keep &&
+           lido__slots_count_idle(pool) > pool->keep;
+}
+
+void lido__pool_shed(lido_pool *pool)
+{
+    close_idle(pool, INT64_MAX, is_surplus, NULL, LIDO__CLOSE_SURPLUS, NULL);
+}
+
 static int check(const lido_pool *pool, struct lido_error *err)
 {
     if (pool == NULL)

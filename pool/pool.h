@@ -397,6 +397,8 @@ int lido__pool_sweep(lido_pool *pool, struct lido_error *err)
    `coming` more are about to be idle.  What the first failing close hook returned. */
 int lido__pool_trim(lido_pool *pool, int coming, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
+/* Closes what is idle beyond `keep`. */
+void lido__pool_shed(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 /* Opens the anchor, if the pool needs one; and min_idle connections. */
 int lido__pool_anchor(lido_pool *pool, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));

@@ -71,22 +71,26 @@ void lido__slots_serve(lido_pool *pool)
 
 bool lido__slot_release_quick(lido_pool *pool, struct lido_record *record)
 {
+    const int64_t keep = pool->keep; /* what is not atomic is another pool's afterwards */
     struct lido__waiter *woken = NULL, **end = &woken;
-    bool is_closed;
+    bool is_closed, is_over;
 
-    if (lido__read(&pool->gate) != 0 || (int64_t)lido__read(&pool->live) > pool->keep ||
+    if (lido__read(&pool->gate) != 0 || (int64_t)lido__read(&pool->live) > keep ||
         !lido__record_is(record, LIDO__MEMBER))
         return false;
     lido__cell_end(&record->own, LIDO__IDLE);
-    if (lido__load(&pool->gate) == 0)
+    if (lido__load(&pool->gate) == 0 && (int64_t)lido__load(&pool->live) <= keep)
         return true;
     lido__mutex_lock(&pool->lock);
     lido__slots_serve_locked(pool, &end);
     is_closed = lido__pool_is_closed(pool);
+    is_over = (int64_t)lido__read(&pool->live) > keep;
     lido__pool_unlock(pool);
     lido__waiters_wake(woken);
     if (is_closed)
         lido__pool_sweep(pool, NULL);
+    else if (is_over) /* grown meanwhile: others may be enough */
+        lido__pool_shed(pool);
     return true;
 }
 

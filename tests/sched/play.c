@@ -248,6 +248,8 @@ static void expect_rest(struct play *play)
     sched_expect(!play->counts_all || stats.timeouts == (uint64_t)play->timeouts,
                  "%llu timeouts counted, %d answered", (unsigned long long)stats.timeouts,
                  play->timeouts);
+    sched_expect(stats.keep < 0 || stats.idle <= stats.keep, "%lld are kept, not %lld",
+                 (long long)stats.idle, (long long)stats.keep);
     if (stats.is_closed)
         return;
     if (play_take(play, &conn, LIDO_TIMEOUT_TRY, LIDO_OK))
