@@ -23,14 +23,12 @@ static int close_idle(lido_pool *pool, int64_t most, lido__chooser is_chosen,
                       const void *ctx, enum lido__close_reason reason,
                       struct lido_error *err)
 {
-    const bool is_newest =
-        reason == LIDO__CLOSE_POOL &&
-        pool->config.order == LIDO__ORDER_LIFO; /* as they would be lent */
+    const bool in_order = reason == LIDO__CLOSE_POOL; /* as they would be lent */
     struct lido_record *record;
     int rc = LIDO_OK;
 
     while (most-- > 0 &&
-           (record = lido__slot_claim_idle(pool, is_chosen, ctx, is_newest)) != NULL) {
+           (record = lido__slot_claim_idle(pool, is_chosen, ctx, in_order)) != NULL) {
         int failed = lido__record_disconnect(pool, record, reason, false,
                                              rc == LIDO_OK ? err : NULL);
 

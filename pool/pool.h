@@ -251,11 +251,11 @@ void lido__slots_serve(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 /* Closes the gate for good and sends home who waits. */
 void lido__slots_dismiss(lido_pool *pool);
 /* An idle slot that `is_chosen`, RETURNING to the caller; or NULL.  Of several the one returned
-   the longest ago, or last. */
+   the longest ago, or `in_order` the one that would be lent next. */
 typedef bool (*lido__chooser)(const lido_pool *pool, const struct lido_record *record,
                               const void *ctx);
 struct lido_record *lido__slot_claim_idle(lido_pool *pool, lido__chooser is_chosen,
-                                          const void *ctx, bool is_newest)
+                                          const void *ctx, bool in_order)
     LIDO_TSA(locks_excluded(pool->lock));
 int64_t lido__slots_count_idle(const lido_pool *pool);
 /* Those of them that `keep` bounds: a thread's own place without a connection costs nothing.

@@ -69,14 +69,8 @@ struct lido_record *lido__slot_claim_quick(lido_pool *pool)
             return NULL;
         remember(pool, record);
     }
-    if ((lido__load(&pool->gate) & LIDO__GATE_CLOSED) == 0)
-        return record;
-
-    /* The pool was closed between the two looks and may have been swept already. */
-    lido__cell_move(&record->own, LIDO__RETURNING);
-    lido__cell_end(&record->own, LIDO__IDLE);
-    lido__pool_sweep(pool, NULL);
-    return NULL;
+    /* A pool that was closed meanwhile has not swept this one: the checkout came before. */
+    return record;
 }
 
 /* In the pool's order; with `any` the first there is, which others may take meanwhile. */
@@ -310,11 +304,13 @@ int lido__slot_claim_beside(lido_pool *pool, enum lido__standing standing,
 }
 
 struct lido_record *lido__slot_claim_idle(lido_pool *pool, lido__chooser is_chosen,
-                                          const void *ctx, bool is_newest)
+                                          const void *ctx, bool in_order)
 {
     struct lido_record *best;
+    bool is_newest;
 
     lido__mutex_lock(&pool->lock);
+    is_newest = in_order && pool->config.order == LIDO__ORDER_LIFO;
     do { /* again if a quick checkout was faster */
         best = NULL;
         for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
