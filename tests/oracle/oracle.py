@@ -140,7 +140,7 @@ def report(seed, config, steps, mismatch, lib, arguments):
             print(side_by_side(left, right))
         elif left != right:
             print(f'    {left!s:<40}* {right}')
-    print(f'    again: {sys.argv[0]} {arguments.library} --seed {seed} --count 1'
+    print(f'    again: tests/oracle/run.sh oracle {arguments.library} --seed {seed} --count 1'
           + (f' --kind {arguments.kind}' if arguments.kind else ''), flush=True)
 
 
