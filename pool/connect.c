@@ -232,8 +232,11 @@ int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
 {
     struct lido_event special = { .reason = why };
     bool is_detached = lido__record_is(record, LIDO__DETACHED);
-    int rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, err);
+    int rc;
 
+    if (record->handle == NULL)
+        return LIDO_OK;
+    rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, err);
     if (rc == LIDO_OK && record->handle != NULL && !lido__record_is(record, LIDO__ADOPTED))
         rc = lido__record_fire(pool, record,
                                is_detached ? LIDO__CLOSE_DETACHED : LIDO__CLOSE, NULL, err);
