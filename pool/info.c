@@ -99,15 +99,16 @@ int lido_conn_add_finalizer(const struct lido_conn *conn, lido_finalizer_fn fina
     struct lido__finalizer *added = NULL;
     struct lido_record *record;
     struct lido__cell *cell;
-    int rc = finalizer == NULL ? lido_fail(err, SQLITE_MISUSE, "no finalizer was given")
-                               : lido__lease_use_connected(conn, &cell, err);
+    int rc = lido__lease_use_connected(conn, &cell, err);
 
+    if (rc == LIDO_OK && finalizer == NULL)
+        rc = lido_fail(err, SQLITE_MISUSE, "no finalizer was given");
     if (rc == LIDO_OK) {
         added = lido__new(sizeof *added);
         if (added == NULL)
             rc = lido_fail(err, SQLITE_NOMEM, "out of memory for a finalizer");
     }
-    if (rc != LIDO_OK) {
+    if (rc != LIDO_OK || added == NULL) {
         if (destroy != NULL)
             destroy(ctx);
         return rc;
