@@ -3,9 +3,9 @@
  * Threads with connections of their own: singleton_thread, and use_threadlocal.
  */
 #include "tests/support/handy.h"
+#include "tests/support/worker.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 
 static lido_pool *open_singleton(int pool_size, int strict)
 {
@@ -14,78 +14,6 @@ static lido_pool *open_singleton(int pool_size, int strict)
     options.pool_size = pool_size;
     options.strict = strict;
     return handy_open(&options);
-}
-
-/* A thread that does as it is told, one thing after the other. */
-struct worker {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t moved;
-    void (*task)(struct worker *worker);
-    bool is_ending;
-
-    lido_pool *pool;
-    struct lido_conn conn;
-    int rc;
-};
-
-static void *work(void *arg)
-{
-    struct worker *worker = arg;
-
-    pthread_mutex_lock(&worker->lock);
-    while (!worker->is_ending) {
-        if (worker->task != NULL) {
-            worker->task(worker);
-            worker->task = NULL;
-            pthread_cond_broadcast(&worker->moved);
-        }
-        pthread_cond_wait(&worker->moved, &worker->lock);
-    }
-    pthread_mutex_unlock(&worker->lock);
-    return NULL;
-}
-
-static void start(struct worker *worker, lido_pool *pool)
-{
-    *worker = (struct worker){ .pool = pool };
-    pthread_mutex_init(&worker->lock, NULL);
-    pthread_cond_init(&worker->moved, NULL);
-    cr_assert_eq(pthread_create(&worker->thread, NULL, work, worker), 0);
-}
-
-static void tell(struct worker *worker, void (*task)(struct worker *worker))
-{
-    pthread_mutex_lock(&worker->lock);
-    worker->task = task;
-    pthread_cond_broadcast(&worker->moved);
-    while (worker->task != NULL)
-        pthread_cond_wait(&worker->moved, &worker->lock);
-    pthread_mutex_unlock(&worker->lock);
-}
-
-static void end(struct worker *worker)
-{
-    pthread_mutex_lock(&worker->lock);
-    worker->is_ending = true;
-    pthread_cond_broadcast(&worker->moved);
-    pthread_mutex_unlock(&worker->lock);
-    pthread_join(worker->thread, NULL);
-}
-
-static void take(struct worker *worker)
-{
-    worker->rc = lido_pool_checkout(worker->pool, &worker->conn, NULL, NULL);
-}
-
-static void give(struct worker *worker)
-{
-    worker->rc = lido_conn_checkin(&worker->conn, NULL, NULL);
-}
-
-static void take_over(struct worker *worker)
-{
-    worker->rc = lido_conn_hand_over(&worker->conn, NULL);
 }
 
 Test(pool_threads, a_thread_has_one_connection_and_its_leases_share_it)
@@ -112,17 +40,17 @@ Test(pool_threads, each_thread_has_its_own)
     struct worker worker;
     struct lido_conn conn = handy_take(pool);
 
-    start(&worker, pool);
-    tell(&worker, take);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
     cr_expect_eq(worker.rc, LIDO_OK);
     cr_expect_eq(handy_number(&conn), 1);
     cr_expect_eq(fake_driver_open_count(), 2);
-    tell(&worker, give);
+    worker_tell(&worker, worker_give);
     handy_give(&conn);
     conn = handy_take(pool);
     cr_expect_eq(handy_number(&conn), 1);
     handy_give(&conn);
-    end(&worker);
+    worker_end(&worker);
     cr_expect_eq(fake_driver_open_count(), 1);
     handy_end(pool);
 }
@@ -132,11 +60,11 @@ Test(pool_threads, a_thread_that_ends_leaves_no_connection)
     lido_pool *pool = open_singleton(5, 0);
     struct worker worker;
 
-    start(&worker, pool);
-    tell(&worker, take);
-    tell(&worker, give);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
+    worker_tell(&worker, worker_give);
     cr_expect_eq(handy_stats(pool).idle, 1);
-    end(&worker);
+    worker_end(&worker);
     cr_expect_eq(handy_stats(pool).live, 0);
     cr_expect_eq(fake_driver_open_count(), 0);
     handy_end(pool);
@@ -148,12 +76,12 @@ Test(pool_threads, a_lease_that_a_thread_left_behind_is_returned_and_closed)
     struct worker worker;
     struct lido_conn left;
 
-    start(&worker, pool);
-    tell(&worker, take);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
     left = worker.conn;
-    tell(&worker, take); /* a nested one */
+    worker_tell(&worker, worker_take); /* a nested one */
     fake_driver_calls();
-    end(&worker);
+    worker_end(&worker);
     cr_expect_str_eq(fake_driver_calls(), "reset 1, close 1");
     cr_expect_eq(handy_stats(pool).live, 0);
     cr_expect_eq(handy_stats(pool).checkins, 2);
@@ -167,24 +95,24 @@ Test(pool_threads, pool_size_bounds_what_is_idle_the_oldest_goes_first)
     struct worker first, second;
     struct lido_conn conn;
 
-    start(&first, pool);
-    start(&second, pool);
-    tell(&first, take);
-    tell(&second, take);
+    worker_start(&first, pool);
+    worker_start(&second, pool);
+    worker_tell(&first, worker_take);
+    worker_tell(&second, worker_take);
     conn = handy_take(pool);
     cr_expect_eq(fake_driver_open_count(), 3); /* it grows past it */
-    tell(&first, give);
+    worker_tell(&first, worker_give);
     cr_expect_eq(fake_driver_open_count(), 3);
     fake_driver_calls();
-    tell(&second, give);
+    worker_tell(&second, worker_give);
     cr_expect_str_eq(fake_driver_calls(), "reset 2, close 1");
     handy_give(&conn);
     cr_expect_str_eq(fake_driver_calls(), "reset 3, close 2");
     conn = handy_take(pool);
     cr_expect_eq(handy_number(&conn), 3);
     handy_give(&conn);
-    end(&first);
-    end(&second);
+    worker_end(&first);
+    worker_end(&second);
     handy_end(pool);
 }
 
@@ -194,14 +122,14 @@ Test(pool_threads, strict_refuses_the_thread_that_would_be_one_too_many)
     struct worker worker;
     struct lido_conn conn = handy_take(pool), nested = handy_take(pool);
 
-    start(&worker, pool);
-    tell(&worker, take);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
     cr_expect_eq(worker.rc, LIDO_POOL_TIMEOUT);
     handy_give(&nested);
     handy_give(&conn);
-    tell(&worker, take);
+    worker_tell(&worker, worker_take);
     cr_expect_eq(worker.rc, LIDO_POOL_TIMEOUT); /* it is idle, but another thread's */
-    end(&worker);
+    worker_end(&worker);
     handy_end(pool);
 }
 
@@ -225,13 +153,13 @@ Test(pool_threads, a_memory_database_is_never_surplus)
     struct worker worker;
     struct lido_conn conn = handy_take(pool);
 
-    start(&worker, pool);
-    tell(&worker, take);
-    tell(&worker, give);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
+    worker_tell(&worker, worker_give);
     handy_give(&conn);
     cr_expect_eq(handy_stats(pool).idle, 2);
     cr_expect_eq(handy_stats(pool).closes, 0);
-    end(&worker);
+    worker_end(&worker);
     cr_expect_eq(handy_stats(pool).idle, 1);
     lido_pool_free(pool);
 }
@@ -242,19 +170,19 @@ Test(pool_threads, temporary_tables_keep_a_connection_from_being_surplus)
     struct worker worker;
     struct lido_conn conn = handy_take(pool);
 
-    start(&worker, pool);
-    tell(&worker, take);
-    tell(&worker, make_temp);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
+    worker_tell(&worker, make_temp);
     cr_expect_eq(worker.rc, SQLITE_OK);
-    tell(&worker, give);
+    worker_tell(&worker, worker_give);
     handy_give(&conn); /* the worker's is older, but has a table: this one goes */
     cr_expect_eq(handy_stats(pool).idle, 1);
-    tell(&worker, take);
-    tell(&worker, make_temp);
+    worker_tell(&worker, worker_take);
+    worker_tell(&worker, make_temp);
     cr_expect_eq(worker.rc, SQLITE_OK);
     cr_expect_eq(handy_stats(pool).connects, 2);
-    tell(&worker, give);
-    end(&worker);
+    worker_tell(&worker, worker_give);
+    worker_end(&worker);
     lido_pool_free(pool);
 }
 
@@ -264,20 +192,20 @@ Test(pool_threads, a_lease_that_is_handed_over_takes_the_connection_with_it)
     struct worker worker;
     struct lido_conn conn = handy_take(pool), nested = handy_take(pool);
 
-    start(&worker, pool);
+    worker_start(&worker, pool);
     worker.conn = conn;
-    tell(&worker, take_over);
+    worker_tell(&worker, worker_take_over);
     cr_expect_eq(worker.rc, LIDO_SHARED); /* the other lease would stay */
     handy_give(&nested);
-    tell(&worker, take_over);
+    worker_tell(&worker, worker_take_over);
     cr_expect_eq(worker.rc, LIDO_OK);
     cr_expect_eq(lido_conn_checkin(&conn, NULL, NULL), LIDO_WRONG_THREAD);
     conn = handy_take(pool);
     cr_expect_eq(handy_number(&conn), 2);
-    tell(&worker, give);
+    worker_tell(&worker, worker_give);
     cr_expect_eq(worker.rc, LIDO_OK);
     handy_give(&conn);
-    end(&worker);
+    worker_end(&worker);
     cr_expect_eq(fake_driver_open_count(), 1);
     handy_end(pool);
 }
@@ -333,12 +261,12 @@ Test(pool_threads, use_threadlocal_keeps_nothing_for_a_thread_between_leases)
     struct lido_conn conn = handy_take(pool);
     struct worker worker;
 
-    start(&worker, pool);
-    tell(&worker, take);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
     handy_give(&conn);
-    tell(&worker, give);
+    worker_tell(&worker, worker_give);
     cr_expect_eq(handy_stats(pool).idle, 2);
-    end(&worker);
+    worker_end(&worker);
     cr_expect_eq(handy_stats(pool).idle, 2);
     handy_end(pool);
 }
