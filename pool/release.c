@@ -228,6 +228,7 @@ int lido__slot_detach(lido_pool *pool, struct lido_record *record,
         pool->disowned--;
         pool->detached++;
         lido__write(&record->standing, LIDO__DETACHED);
+        tell_if_empty_locked(pool); /* who closes the pool waits for it no more */
     }
     lido__pool_unlock(pool);
     return LIDO_OK;

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Corners where two rules of a pool meet: closing and detaching, dispose and hand-over, the
+ * end of a thread and a check-in by another.
+ */
+#include "tests/support/handy.h"
+#include "tests/support/worker.h"
+
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <string.h>
+
+TestSuite(pool_corners, .timeout = 20);
+
+static void close_for_ever(struct worker *worker)
+{
+    worker->rc = lido_pool_close(worker->pool, -1, &worker->err);
+}
+
+static void wait_until_closed(lido_pool *pool)
+{
+    while (!handy_stats(pool).is_closed)
+        continue;
+}
+
+/* Who closes does not wait for what left the pool, also if that was after dispose(). */
+Test(pool_corners, detaching_what_was_disowned_lets_the_pool_close)
+{
+    static const char *const kinds[] = { "singleton_thread", "static", "assertion" };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct lido_pool_options options = handy_options(kinds[i]);
+        lido_pool *pool = handy_open(&options);
+        struct lido_conn conn = handy_take(pool);
+        struct worker worker;
+
+        cr_assert_eq(lido_pool_dispose(pool, NULL), LIDO_OK);
+        worker_start(&worker, pool);
+        worker_ask(&worker, close_for_ever);
+        wait_until_closed(pool);
+        cr_assert_eq(lido_conn_detach(&conn, &handy_err), LIDO_OK, "%s", handy_err.text);
+        worker_await(&worker);
+        cr_expect_eq(worker.rc, LIDO_OK, "%s: %s", kinds[i], worker.err.text);
+        worker_end(&worker);
+        handy_give(&conn);
+        handy_end(pool);
+    }
+}
+
+Test(pool_corners, stealing_what_was_disowned_lets_the_pool_close)
+{
+    struct lido_pool_options options = handy_options("assertion");
+    lido_pool *pool = handy_open(&options);
+    struct lido_conn conn = handy_take(pool);
+    struct worker worker;
+    void *handle;
+
+    cr_assert_eq(lido_pool_dispose(pool, NULL), LIDO_OK);
+    worker_start(&worker, pool);
+    worker_ask(&worker, close_for_ever);
+    wait_until_closed(pool);
+    cr_assert_eq(lido_conn_steal(&conn, &handle, &handy_err), LIDO_OK);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    worker_end(&worker);
+    fake_driver_close(handle);
+    handy_end(pool);
+}
