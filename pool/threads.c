@@ -50,10 +50,11 @@ static bool claim_locked(lido_pool *pool, struct lido_record *record, bool *was_
 {
     enum lido__slot_state state = lido__slot_state(lido__read(&record->own.word));
 
-    if (record->thread != lido__thread() || state == LIDO__VACANT ||
-        state == LIDO__RETURNING)
+    if (record->thread != lido__thread() || state == LIDO__VACANT)
         return false;
     record->thread = 0;
+    if (state == LIDO__RETURNING)
+        return false; /* another thread checks it in, and closes it as nobody's */
     *was_lent = state == LIDO__LENT;
     if (!*was_lent) {
         lido__cell_move(&record->own, LIDO__RETURNING);

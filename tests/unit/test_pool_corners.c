@@ -66,3 +66,63 @@ Test(pool_corners, stealing_what_was_disowned_lets_the_pool_close)
     fake_driver_close(handle);
     handy_end(pool);
 }
+
+static atomic_int is_held;
+
+static int hold(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx, (void)event, (void)err;
+    atomic_store(&is_held, 1);
+    while (atomic_load(&is_held) == 1)
+        continue;
+    return LIDO_OK;
+}
+
+/* Its thread ends while another checks the lease in: nobody else would ever get it. */
+Test(pool_corners, a_connection_whose_thread_ends_during_its_checkin_is_closed)
+{
+    static const struct lido_events events = { .size = sizeof events, .checkin = hold };
+    struct lido_pool_options options = handy_options("singleton_thread");
+    struct worker owner, other;
+    lido_pool *pool;
+
+    options.check_same_thread = 0;
+    pool = handy_open(&options);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, NULL, NULL, NULL),
+                 LIDO_OK);
+    worker_start(&owner, pool);
+    worker_start(&other, pool);
+    worker_tell(&owner, worker_take);
+    other.conn = owner.conn;
+    worker_ask(&other, worker_give);
+    while (atomic_load(&is_held) == 0)
+        continue;
+    worker_end(&owner);
+    atomic_store(&is_held, 2);
+    worker_await(&other);
+    cr_expect_eq(other.rc, LIDO_OK);
+    cr_expect_eq(handy_stats(pool).live, 0);
+    cr_expect_eq(fake_driver_open_count(), 0);
+    worker_end(&other);
+    handy_end(pool);
+}
+
+/* The same where it is in use: the check-in closes it. */
+Test(pool_corners, a_connection_whose_thread_ended_is_closed_at_its_checkin)
+{
+    struct lido_pool_options options = handy_options("singleton_thread");
+    struct worker owner;
+    struct lido_conn conn;
+    lido_pool *pool;
+
+    options.check_same_thread = 0;
+    pool = handy_open(&options);
+    worker_start(&owner, pool);
+    worker_tell(&owner, worker_take);
+    conn = owner.conn;
+    worker_end(&owner);
+    cr_expect_eq(handy_number(&conn), 1);
+    handy_give(&conn);
+    cr_expect_eq(handy_stats(pool).live, 0);
+    handy_end(pool);
+}
