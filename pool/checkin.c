@@ -27,7 +27,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     const struct lido__driver *driver = &pool->config.driver;
     int how = pool->config.reset_on_return, rc = LIDO_OK;
 
-    if (pool->config.keep_temp)
+    if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;
     if (driver->table->reset != NULL)
         rc = driver->table->reset(driver->ctx, record->handle, how, found, why);

@@ -126,3 +126,39 @@ Test(pool_corners, a_connection_whose_thread_ended_is_closed_at_its_checkin)
     cr_expect_eq(handy_stats(pool).live, 0);
     handy_end(pool);
 }
+
+/* --- what the host has on its own handle ------------------------------------------------ */
+
+static int count_temp(sqlite3 *db)
+{
+    sqlite3_stmt *stmt;
+    int count;
+
+    cr_assert_eq(
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM sqlite_temp_master", -1, &stmt, NULL),
+        SQLITE_OK);
+    cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+    count = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    return count;
+}
+
+Test(pool_corners, an_adopted_handle_keeps_its_temporary_tables)
+{
+    struct lido_pool_options options = handy_options("queue");
+    lido_pool *pool = handy_open_url("sqlite:////dev/null", &options);
+    struct lido_conn conn;
+    sqlite3 *db;
+
+    cr_assert_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "CREATE TEMP TABLE t (x)", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(lido_conn_adopt(&conn, pool, db, &handy_err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
+    cr_assert_eq(sqlite3_exec(db, "INSERT INTO t VALUES (1)", NULL, NULL, NULL), SQLITE_OK);
+    handy_give(&conn);
+    cr_expect_eq(count_temp(db), 1);
+    cr_expect_eq(sqlite3_get_autocommit(db), 1);
+    cr_expect_eq(handy_stats(pool).temp_cleared, 0);
+    sqlite3_close(db);
+    lido_pool_free(pool);
+}
