@@ -56,16 +56,24 @@ static int64_t expiry_ns(const lido_pool *pool, int64_t started_ns, uint64_t sta
     return started_ns > INT64_MAX - span_ns ? INT64_MAX : started_ns + span_ns;
 }
 
+uint64_t lido__record_stamp(lido_pool *pool, struct lido_record *record)
+{
+    uint64_t stamp;
+
+    lido__mutex_lock(&pool->lock);
+    stamp = ++pool->stamps;
+    lido__mutex_unlock(&pool->lock);
+    lido__write(&record->stamp, stamp);
+    return stamp;
+}
+
 static void begin_connecting(lido_pool *pool, struct lido_record *record)
 {
     uint64_t stamp;
 
     lido__info_drop(&record->info);
     record->started_ns = lido__age_ns(pool->config.clock);
-    lido__mutex_lock(&pool->lock);
-    stamp = ++pool->stamps;
-    lido__mutex_unlock(&pool->lock);
-    lido__write(&record->stamp, stamp);
+    stamp = lido__record_stamp(pool, record);
     lido__record_expire_at(record, expiry_ns(pool, record->started_ns, stamp));
     record->is_fresh = true;
 }

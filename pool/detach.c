@@ -137,6 +137,7 @@ int lido_conn_adopt(struct lido_conn *out, lido_pool *pool, void *handle,
         return rc;
     driver = &pool->config.driver;
     record->handle = handle;
+    lido__record_stamp(pool, record);
     lido__record_expire_at(record, INT64_MAX);
     record->started_ns = lido__age_ns(pool->config.clock);
     if (driver->table->set_busy_wait != NULL)

@@ -368,6 +368,9 @@ int lido__record_invalidate(lido_pool *pool, struct lido_record *record,
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
                       const struct lido_event *special, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
+/* From now on the record's connection is the youngest of the pool. */
+uint64_t lido__record_stamp(lido_pool *pool, struct lido_record *record)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* The rule of generations: every connection older than now is outdated, unless `record` is
    younger than the last time.  NULL: always. */
 void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)

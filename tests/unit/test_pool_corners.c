@@ -162,3 +162,29 @@ Test(pool_corners, an_adopted_handle_keeps_its_temporary_tables)
     sqlite3_close(db);
     lido_pool_free(pool);
 }
+
+/* What breaks on an adopted handle may have broken for all. */
+Test(pool_corners, an_adopted_lease_may_invalidate_the_pool)
+{
+    struct lido_pool_options options = handy_options("queue");
+    lido_pool *pool = handy_open(&options);
+    struct lido_conn conn = handy_take(pool), taken;
+    void *handle;
+
+    cr_assert_eq(lido_conn_steal(&conn, &handle, NULL), LIDO_OK);
+    taken = handy_take(pool);
+    handy_give(&taken); /* connection 2 */
+    cr_assert_eq(lido_conn_adopt(&conn, pool, handle, NULL), LIDO_OK);
+    cr_expect_eq(lido_conn_invalidate_pool(&conn, NULL, NULL), LIDO_OK);
+    taken = handy_take(pool);
+    cr_expect_eq(handy_number(&taken), 3);
+    handy_give(&taken);
+
+    cr_assert_eq(lido_conn_adopt(&conn, pool, handle, NULL), LIDO_OK);
+    cr_expect_eq(lido_conn_invalidate_pool(&conn, NULL, NULL), LIDO_OK);
+    taken = handy_take(pool);
+    cr_expect_eq(handy_number(&taken), 4); /* adopted later than the last time */
+    handy_give(&taken);
+    fake_driver_close(handle);
+    handy_end(pool);
+}
