@@ -173,7 +173,7 @@ LIDO_API lido_record *lido_conn_record(const struct lido_conn *conn);
  * another in its place.
  *
  * lido_conn_invalidate_pool() is the hard one, and besides every other connection of the
- * pool that was opened before now is replaced at its next checkout, unless this one is newer
+ * pool that was opened before now is replaced at its next checkout, unless this one is older
  * than the last such call: so of many threads whose connections broke together only the
  * first makes the others reconnect.
  *
