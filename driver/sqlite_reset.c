@@ -98,10 +98,12 @@ int lido__sqlite_reset(void *ctx, void *handle, int how, struct lido_reset *outc
     int rc;
 
     (void)ctx;
-    sqlite3_mutex_enter(mutex);
+    if (mutex != NULL) /* SQLite would ask the same, two calls away */
+        sqlite3_mutex_enter(mutex);
     rc = clean(handle, how, outcome, err);
     if (rc == LIDO_OK && (how & LIDO_RESET_TXN_ONLY) == 0)
         rc = clear(handle, how, outcome, err);
-    sqlite3_mutex_leave(mutex);
+    if (mutex != NULL)
+        sqlite3_mutex_leave(mutex);
     return rc;
 }
