@@ -216,30 +216,34 @@ static int return_plain(lido_pool *pool, struct lido_record *record, struct lido
     return finish(pool, record, unclean, &why, err);
 }
 
-/* Of leases that share a connection among threads each ends its own transaction. */
-static bool end_own_transaction(lido_pool *pool, struct lido__cell *cell,
-                                bool transaction_was_reset)
+/* Of leases that share a connection among threads each ends its own transaction, whatever the
+   reset hooks say: the connection cannot be closed under the others.  What is fatal. */
+static int end_own_transaction(lido_pool *pool, struct lido__cell *cell,
+                               bool transaction_was_reset, struct lido_error *err)
 {
     const struct lido__driver *driver = &pool->config.driver;
     struct lido_record *record = lido__cell_record(cell);
     struct lido_reset found = { .size = sizeof found };
     struct lido_error why = LIDO_ERROR_INIT;
-    int rc;
+    int rc = ask_reset_hooks(pool, record, transaction_was_reset, &why), failed = LIDO_OK;
 
-    if (record->handle == NULL)
-        return false;
-    rc = ask_reset_hooks(pool, record, transaction_was_reset, &why);
-    if (rc == LIDO_OK && lido__share_txn_is_mine(cell) && driver->table->reset != NULL)
-        rc = driver->table->reset(driver->ctx, record->handle,
-                                  pool->config.reset_on_return | LIDO_RESET_TXN_ONLY,
-                                  &found, &why);
+    if (lido__share_txn_is_mine(cell) && driver->table->reset != NULL)
+        failed = driver->table->reset(driver->ctx, record->handle,
+                                      pool->config.reset_on_return | LIDO_RESET_TXN_ONLY,
+                                      &found, rc == LIDO_OK ? &why : NULL);
     count_found(pool, &found);
+    rc = rc != LIDO_OK ? rc : failed;
     if (rc == LIDO_OK)
-        return true;
+        return LIDO_OK;
     lido__log(pool, LIDO_LOG_WARN, "a lease of a shared connection did not come clean: %s",
               why.text[0] != '\0' ? why.text : lido_status_name(rc));
-    lido__record_expire_at(record, INT64_MIN);
-    return true;
+    if (!is_precious(pool, record))
+        lido__record_expire_at(record, INT64_MIN);
+    if ((rc & LIDO_FATAL) == 0)
+        return LIDO_OK;
+    if (err != NULL)
+        *err = why;
+    return rc;
 }
 
 static int leave_shared(lido_pool *pool, struct lido__cell *cell,
@@ -247,15 +251,20 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
 {
     struct lido_record *record = lido__cell_record(cell);
     bool has_asked = false;
+    int rc = LIDO_OK, later;
 
     if (pool->sharing == LIDO__SHARE_ALL) {
         if (lido__share_leave_if_last(pool, cell))
             return lido__record_return(pool, record, transaction_was_reset, false, err);
-        has_asked = end_own_transaction(pool, cell, transaction_was_reset);
+        has_asked = record->handle != NULL;
+        if (has_asked)
+            rc = end_own_transaction(pool, cell, transaction_was_reset, err);
     }
     if (!lido__share_leave(pool, cell))
-        return LIDO_OK;
-    return lido__record_return(pool, record, transaction_was_reset, has_asked, err);
+        return rc;
+    later = lido__record_return(pool, record, transaction_was_reset, has_asked,
+                                rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : later;
 }
 
 int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options *options,
