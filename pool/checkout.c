@@ -74,6 +74,14 @@ static int ask_once(lido_pool *pool, struct lido__cell *cell, uint64_t generatio
     return rc;
 }
 
+static int fail_refused(struct lido_error *err)
+{
+    return lido_fail(err, LIDO_DISCONNECT,
+                     "the checkout hooks or the ping refused %d connections one after the "
+                     "other",
+                     CHECKOUT_TRIES);
+}
+
 static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
                      int64_t deadline_ns, struct lido_error *err)
 {
@@ -107,10 +115,7 @@ static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generati
     fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why, err);
     if (fatal != LIDO_OK)
         return fatal;
-    return lido_fail(err, LIDO_DISCONNECT,
-                     "the checkout hooks or the ping refused %d connections one after the "
-                     "other",
-                     CHECKOUT_TRIES);
+    return fail_refused(err);
 }
 
 /* What a checkout does beyond the claim when it has to do anything. */
@@ -158,6 +163,23 @@ static int check_options(const struct lido_checkout_options *options,
     return LIDO_OK;
 }
 
+/* A hook calls a connection dead that others have: they keep it until the last of them ends. */
+static void leave_to_others(lido_pool *pool, struct lido_record *record, int code,
+                            const struct lido_error *why)
+{
+    struct lido_event special = { .reason = why };
+    struct lido_error story = LIDO_ERROR_INIT;
+    int rc;
+
+    if ((code & ~LIDO_FATAL) == LIDO_INVALIDATE_POOL)
+        lido__pool_stamp(pool, record);
+    rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, &story);
+    if (rc != LIDO_OK)
+        lido__log(pool, LIDO_LOG_ERROR, "an invalidate hook answered %s: %s",
+                  lido_status_name(rc), story.text);
+    lido__share_disown(pool, record);
+}
+
 /* A lease that joins others on a record that is in use: a nested one is done, one that shares
    with other threads asks the hooks for itself. */
 static int join(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
@@ -166,32 +188,34 @@ static int join(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
     struct lido_record *record = lido__cell_record(cell);
     struct lido_conn conn = { cell, generation };
     struct lido_event special = { .conn = &conn };
+    struct lido_error story = LIDO_ERROR_INIT, *why = err != NULL ? err : &story;
     int rc;
 
     if (is_nested)
         return LIDO_OK;
-    rc = lido__record_fire(pool, record, LIDO__CHECKOUT, &special, err);
-    if (rc == LIDO_OK && !lido__lease_is_good(cell, generation))
-        return lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
-    if (rc != LIDO_OK &&
-        lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING) &&
+    rc = lido__record_fire(pool, record, LIDO__CHECKOUT, &special, why);
+    if (!lido__lease_is_good(cell, generation))
+        return rc != LIDO_OK && !asks_for_another(rc)
+                   ? rc
+                   : lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
+    if (rc == LIDO_OK)
+        return LIDO_OK;
+    if (asks_for_another(rc))
+        leave_to_others(pool, record, rc, why);
+    if (lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING) &&
         lido__share_leave(pool, cell))
         lido__record_return(pool, record, false, false, NULL);
     return rc;
 }
 
-/* The road on which leases share a record. */
-static int checkout_shared(lido_pool *pool, struct lido__claim *claim,
-                           struct lido_conn *out, const char *file, int line,
-                           const char *label, struct lido_error *err)
+static int share_once(lido_pool *pool, struct lido__claim *claim, struct lido_conn *out,
+                      const char *file, int line, const char *label, struct lido_error *err)
 {
     bool shares_all = pool->sharing == LIDO__SHARE_ALL;
     struct lido__cell *cell;
     uint64_t generation;
-    int rc;
+    int rc = lido__share_checkout(pool, claim, &cell, err);
 
-    claim->deadline_ns = lido__deadline_ns(pool->config.clock, claim->timeout_ms);
-    rc = lido__share_checkout(pool, claim, &cell, err);
     if (rc != LIDO_OK)
         return rc;
     lido__lease_tell(cell, file, line, label);
@@ -204,6 +228,23 @@ static int checkout_shared(lido_pool *pool, struct lido__claim *claim,
     lido__bump(&cell->checkouts);
     *out = (struct lido_conn){ cell, generation };
     return LIDO_OK;
+}
+
+/* The road on which leases share a record.  Who is told that the one it joined is dead gets
+   another. */
+static int checkout_shared(lido_pool *pool, struct lido__claim *claim,
+                           struct lido_conn *out, const char *file, int line,
+                           const char *label, struct lido_error *err)
+{
+    int rc;
+
+    claim->deadline_ns = lido__deadline_ns(pool->config.clock, claim->timeout_ms);
+    for (int i = 0; i < CHECKOUT_TRIES; i++) {
+        rc = share_once(pool, claim, out, file, line, label, err);
+        if (!claim->is_joined || !asks_for_another(rc))
+            return rc;
+    }
+    return fail_refused(err);
 }
 
 int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,

@@ -22,10 +22,7 @@ static int leave_to_others(lido_pool *pool, struct lido_record *record,
 
     if (rc != LIDO_OK)
         return rc;
-    lido__mutex_lock(&pool->lock);
-    if (lido__record_is(record, LIDO__MEMBER))
-        lido__slot_disown_locked(pool, record, LIDO__DISOWNED);
-    lido__mutex_unlock(&pool->lock);
+    lido__share_disown(pool, record);
     return lido_conn_checkin(conn, NULL, err);
 }
 

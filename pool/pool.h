@@ -294,6 +294,9 @@ bool lido__share_leave_alone(lido_pool *pool, struct lido__cell *cell)
 /* Ends all leases of the record.  True if it is RETURNING then. */
 bool lido__share_end_all_locked(lido_pool *pool, struct lido_record *record)
     LIDO_TSA(requires_capability(pool->lock));
+/* The record is the pool's no more: nobody joins it, and the last of its leases closes it. */
+void lido__share_disown(lido_pool *pool, struct lido_record *record)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* How many leases share the record: 0 where none may. */
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));

@@ -245,6 +245,14 @@ bool lido__share_end_all_locked(lido_pool *pool, struct lido_record *record)
     return end_if_last_locked(pool, record);
 }
 
+void lido__share_disown(lido_pool *pool, struct lido_record *record)
+{
+    lido__mutex_lock(&pool->lock);
+    if (lido__record_is(record, LIDO__MEMBER))
+        lido__slot_disown_locked(pool, record, LIDO__DISOWNED);
+    lido__mutex_unlock(&pool->lock);
+}
+
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
 {
     unsigned count;

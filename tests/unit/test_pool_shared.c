@@ -81,6 +81,12 @@ static lido_pool *open_static(void)
     return pool;
 }
 
+static void expect_seen(const char *words)
+{
+    cr_expect_str_eq(seen, words);
+    seen[0] = '\0';
+}
+
 /* --- check-in of one of several --------------------------------------------------------- */
 
 /* The connection cannot be closed under the other, so at least it has no transaction that is
@@ -160,4 +166,33 @@ Test(pool_shared, a_lease_ends_its_own_transaction_only)
     handy_give(&one);
     cr_expect_str_eq(fake_driver_calls(), "reset 1");
     handy_end(pool);
+}
+
+/* --- a checkout hook that wants another connection -------------------------------------- */
+
+Test(pool_shared, a_hook_that_calls_it_dead_gets_another_and_leaves_this_to_the_others)
+{
+    static const int codes[] = { LIDO_DISCONNECT, LIDO_INVALIDATE_POOL };
+
+    for (int i = 0; i < 2; i++) {
+        lido_pool *pool = open_static();
+        struct lido_conn one = handy_take(pool), two, three;
+
+        seen[0] = '\0';
+        fails.checkout = codes[i];
+        two = handy_take(pool);
+        expect_seen("checkout invalidate connect checkout");
+        cr_expect_eq(handy_number(&one), 1);
+        cr_expect_eq(handy_number(&two), 2);
+        three = handy_take(pool);
+        cr_expect_eq(handy_number(&three), 2);
+        handy_give(&one);
+        cr_expect_eq(fake_driver_open_count(), 1);
+        handy_give(&two);
+        handy_give(&three);
+        cr_expect_eq(handy_stats(pool).idle, 1);
+        cr_expect_eq(handy_stats(pool).checkouts, 3);
+        cr_expect_eq(handy_stats(pool).checkins, 3);
+        handy_end(pool);
+    }
 }
