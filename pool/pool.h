@@ -297,6 +297,11 @@ bool lido__share_end_all_locked(lido_pool *pool, struct lido_record *record)
 /* The record is the pool's no more: nobody joins it, and the last of its leases closes it. */
 void lido__share_disown(lido_pool *pool, struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
+/* Before the connection is closed under the only lease of a record: others do not join it
+   meanwhile, nor afterwards if it has none then.  LIDO_SHARED if there are more leases. */
+int lido__share_reserve(struct lido_record *record, bool *is_reserved,
+                        struct lido_error *err);
+void lido__share_unreserve(struct lido_record *record, bool is_reserved);
 /* How many leases share the record: 0 where none may. */
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));

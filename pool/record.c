@@ -29,36 +29,57 @@ sqlite3 *lido_record_sqlite(const lido_record *record)
 
 int lido_record_connect(lido_record *record, struct lido_error *err)
 {
+    bool is_reserved;
+    lido_pool *pool;
     int rc = check(record, err);
 
     if (rc != LIDO_OK)
         return rc;
-    return lido__record_connect(
-        record->pool, record,
-        lido__deadline_ns(record->pool->config.clock, record->pool->config.pool_timeout_ms),
+    pool = record->pool;
+    if (record->handle != NULL &&
+        !lido__record_is_outdated(pool, record, lido__age_ns(pool->config.clock)))
+        return LIDO_OK;
+    rc = lido__share_reserve(record, &is_reserved, err);
+    if (rc != LIDO_OK)
+        return rc;
+    rc = lido__record_connect(
+        pool, record, lido__deadline_ns(pool->config.clock, pool->config.pool_timeout_ms),
         err);
+    lido__share_unreserve(record, is_reserved);
+    return rc;
 }
 
 int lido_record_close(lido_record *record, struct lido_error *err)
 {
+    bool is_reserved;
     int rc = check(record, err);
 
+    if (rc != LIDO_OK || record->handle == NULL)
+        return rc;
+    rc = lido__share_reserve(record, &is_reserved, err);
     if (rc != LIDO_OK)
         return rc;
-    return lido__record_disconnect(record->pool, record, LIDO__CLOSE_INVALID, true, err);
+    rc = lido__record_disconnect(record->pool, record, LIDO__CLOSE_INVALID, true, err);
+    lido__share_unreserve(record, is_reserved);
+    return rc;
 }
 
 int lido_record_invalidate(lido_record *record, const struct lido_error *reason,
                            struct lido_error *err)
 {
+    bool is_reserved;
     int rc = check(record, err);
 
     if (rc != LIDO_OK || record->handle == NULL)
         return rc;
+    rc = lido__share_reserve(record, &is_reserved, err);
+    if (rc != LIDO_OK)
+        return rc;
     rc = lido__record_ask_to_invalidate(record->pool, record, reason, err);
-    return rc != LIDO_OK
-               ? rc
-               : lido__record_drop(record->pool, record, LIDO__CLOSE_INVALID, err);
+    if (rc == LIDO_OK)
+        rc = lido__record_drop(record->pool, record, LIDO__CLOSE_INVALID, err);
+    lido__share_unreserve(record, is_reserved);
+    return rc;
 }
 
 int lido_record_invalidate_soft(lido_record *record, const struct lido_error *reason,

@@ -253,6 +253,38 @@ void lido__share_disown(lido_pool *pool, struct lido_record *record)
     lido__mutex_unlock(&pool->lock);
 }
 
+int lido__share_reserve(struct lido_record *record, bool *is_reserved,
+                        struct lido_error *err)
+{
+    lido_pool *pool = record->pool;
+    bool is_others;
+
+    *is_reserved = false;
+    if (pool->sharing != LIDO__SHARE_ALL)
+        return LIDO_OK;
+    lido__mutex_lock(&pool->lock);
+    is_others = record->leases > 1;
+    *is_reserved = record->leases == 1 && record->stage == LIDO__STAGE_READY;
+    if (*is_reserved) {
+        record->stage = LIDO__STAGE_ASKING; /* its own thread may share it */
+        record->thread = lido__thread();
+    }
+    lido__mutex_unlock(&pool->lock);
+    return is_others ? lido_fail(err, LIDO_SHARED, "other leases share the connection")
+                     : LIDO_OK;
+}
+
+void lido__share_unreserve(struct lido_record *record, bool is_reserved)
+{
+    lido_pool *pool = record->pool;
+
+    if (!is_reserved)
+        return;
+    if (record->handle == NULL)
+        lido__share_disown(pool, record);
+    lido__share_set_stage(pool, record, LIDO__STAGE_READY);
+}
+
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
 {
     unsigned count;

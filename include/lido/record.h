@@ -27,14 +27,16 @@ LIDO_API sqlite3 *lido_record_sqlite(const lido_record *record);
  * Makes sure that there is a connection: opens one where there is none, and another where it
  * is too old (`pool_recycle`) or was invalidated.  With first_connect and connect hooks.
  *
- * Fails:     what the driver or a hook returned, and then there is none; LIDO_FORKED.
+ * Fails:     what the driver or a hook returned, and then there is none; LIDO_FORKED;
+ *            LIDO_SHARED (static, it is to be replaced, and others have it too).
  */
 LIDO_API int lido_record_connect(lido_record *record, struct lido_error *err) LIDO_CHECKED;
 
 /*
  * Closes the connection, with close hooks, and keeps the record.  Nothing if there is none.
  *
- * Fails:     what a close hook returned (the connection is still open); LIDO_FORKED.
+ * Fails:     what a close hook returned (the connection is still open); LIDO_FORKED;
+ *            LIDO_SHARED (static, and others have it too).
  */
 LIDO_API int lido_record_close(lido_record *record, struct lido_error *err);
 
@@ -42,7 +44,8 @@ LIDO_API int lido_record_close(lido_record *record, struct lido_error *err);
  * As lido_conn_invalidate() and lido_conn_invalidate_soft(), but the lease goes on, without
  * a connection after the first.  Nothing if there is none.
  *
- * Fails:     what a hook returned (nothing has changed then); LIDO_FORKED.
+ * Fails:     what a hook returned (nothing has changed then); LIDO_FORKED; LIDO_SHARED
+ *            of the first (static, and others have it too).
  */
 LIDO_API int lido_record_invalidate(lido_record *record, const struct lido_error *reason,
                                     struct lido_error *err);

@@ -7,6 +7,8 @@
 #include "tests/support/worker.h"
 
 #include <criterion/criterion.h>
+#include <lido/record.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -195,4 +197,74 @@ Test(pool_shared, a_hook_that_calls_it_dead_gets_another_and_leaves_this_to_the_
         cr_expect_eq(handy_stats(pool).checkins, 3);
         handy_end(pool);
     }
+}
+
+/* --- a record in several hands ----------------------------------------------------------- */
+
+Test(pool_shared, a_record_that_others_have_too_is_not_closed_under_them)
+{
+    lido_pool *pool = open_static();
+    struct lido_conn one = handy_take(pool), two = handy_take(pool);
+    lido_record *record = lido_conn_record(&one);
+
+    cr_expect_eq(lido_record_close(record, &handy_err), LIDO_SHARED);
+    cr_expect_eq(lido_record_invalidate(record, NULL, &handy_err), LIDO_SHARED);
+    cr_expect_eq(lido_record_connect(record, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_record_invalidate_soft(record, NULL, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_record_connect(record, &handy_err), LIDO_SHARED);
+    cr_expect_eq(handy_number(&two), 1);
+    handy_give(&two);
+    cr_expect_eq(lido_record_close(record, &handy_err), LIDO_OK);
+    cr_expect_eq(handy_number(&one), 0);
+    two = handy_take(pool);
+    cr_expect_eq(handy_number(&two), 2); /* nobody joins a record without a connection */
+    cr_expect_eq(lido_record_connect(record, &handy_err), LIDO_OK);
+    cr_expect_eq(handy_number(&one), 3);
+    handy_give(&one);
+    handy_give(&two);
+    cr_expect_eq(fake_driver_open_count(), 1);
+    handy_end(pool);
+}
+
+/* Its thread may use the pool in the hook; another one waits for what becomes of it. */
+static struct worker asker;
+
+static int let_ask(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    struct lido_conn conn = handy_take(event->pool);
+    int reads = fake_clock_reads();
+
+    (void)ctx;
+    cr_expect_eq(handy_number(&conn), 1);
+    handy_give(&conn);
+    worker_ask(&asker, worker_take);
+    while (fake_clock_reads() < reads + 2) /* it has looked, and waits */
+        sched_yield();
+    return lido_fail(err, SQLITE_AUTH, "refused");
+}
+
+Test(pool_shared, who_comes_while_a_record_is_closed_waits_for_what_becomes_of_it)
+{
+    static const struct lido_events slow = { .size = sizeof slow, .close = let_ask };
+    struct lido_pool_options options = handy_options("static");
+    struct lido_conn conn;
+    lido_pool *pool;
+    lido_hook hook;
+
+    options.pool_timeout_ms = 1000;
+    pool = handy_open(&options);
+    conn = handy_take(pool);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), &hook, &slow, NULL, NULL, NULL),
+                 LIDO_OK);
+    worker_start(&asker, pool);
+    cr_expect_eq(lido_record_close(lido_conn_record(&conn), NULL), SQLITE_AUTH);
+    worker_await(&asker);
+    cr_expect_eq(asker.rc, LIDO_OK, "%s", asker.err.text);
+    cr_expect_eq(handy_number(&asker.conn), 1); /* the hook refused: nothing has changed */
+    cr_expect_eq(lido_hooks_remove(lido_pool_hooks(pool), hook, NULL), LIDO_OK);
+    worker_tell(&asker, worker_give);
+    worker_end(&asker);
+    handy_give(&conn);
+    cr_expect_eq(handy_stats(pool).connects, 1);
+    handy_end(pool);
 }
