@@ -300,7 +300,8 @@ def shared_reset_fails(s):
     """a shared connection that does not come clean is closed when its last lease ends"""
     return (s.config.kind == 'static' and s.name.startswith('close') and others(s)
             and any(re.match(r'(reset|rollback|commit) .*!', e) for e in s.ours)
-            and s.theirs[:len(s.ours)] == s.ours and s.our_result == 'ok')
+            and s.theirs[:1] == s.ours[:1] and looks_like(s.ours, 'reset', 'rollback*', 'commit*')
+            and s.our_result == ('hook F' if any(e.endswith('!F') for e in s.ours) else 'ok'))
 
 
 @difference
@@ -318,6 +319,22 @@ def shared_refusal(s):
     return (s.config.kind == 'static' and s.name == 'connect' and others(s)
             and len(s.ours) == 1 and re.match(r'checkout .*!', s.ours[0]) is not None
             and s.theirs[:1] == s.ours and s.our_result.startswith('hook'))
+
+
+@difference
+def shared_called_dead(s):
+    """a checkout hook that calls a shared connection dead leaves it to those who have it
+
+    It gets another, and the last of the others closes the old one.
+    """
+    if s.config.kind != 'static' or s.name != 'connect' or not others(s):
+        return False
+    dead = re.fullmatch(r'checkout (c\d+) r\d+ ![DP]', (s.ours or [''])[0])
+    theirs = without(s.theirs, 'ping')
+    return (dead is not None and (s.ours[:2] == theirs[:2] or theirs != s.theirs)
+            and looks_like(s.ours[1:2], 'invalidate')
+            and not any(e.startswith((f'close {dead[1]}', f'shut {dead[1]}')) for e in s.ours)
+            and (s.ours[2:] == [] or s.ours[2].startswith('open')))
 
 
 @difference
