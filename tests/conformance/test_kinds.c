@@ -6,6 +6,7 @@
 #include "tests/support/stage.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 TestSuite(kinds, .timeout = 60);
 
@@ -15,25 +16,23 @@ static struct lido_error err;
 
 static void follow_a_life(struct stage *stage)
 {
-    struct lido_conn first, second;
+    const char *kept =
+        stage->keeps ? "reset clean checkin" : "reset clean checkin close shut";
+    struct lido_conn conn;
 
     stage_add_hooks(lido_pool_hooks(stage->pool), &stage_traced, NULL);
-    first = stage_take(stage);
+    conn = stage_take(stage);
     stage_expect(stage, "open first_connect connect checkout");
-    second = stage_take(stage);
-    stage_expect(stage, "open connect checkout");
-    stage_give(stage, &second); /* the overflow comes first and stays */
-    stage_expect(stage, stage->is_queue ? "checkin" : "checkin close shut");
-    stage_give(stage, &first);
-    stage_expect(stage, "checkin close shut");
-    first = stage_take(stage);
-    stage_expect(stage, stage->is_queue ? "checkout" : "open connect checkout");
-    stage_give(stage, &first);
-    stage_expect(stage, stage->is_queue ? "checkin" : "checkin close shut");
-    cr_expect_eq(stage_stats(stage).closed_surplus, stage->is_queue ? 1 : 3, "%s",
+    stage_give(stage, &conn);
+    stage_expect(stage, kept);
+    conn = stage_take(stage);
+    stage_expect(stage, stage->keeps ? "checkout" : "open connect checkout");
+    stage_give(stage, &conn);
+    stage_expect(stage, kept);
+    cr_expect_eq(stage_stats(stage).closed_surplus, stage->keeps ? 0 : 2, "%s",
                  stage->name);
     cr_expect_eq(lido_pool_close(stage->pool, 0, &err), LIDO_OK, "%s", err.text);
-    stage_expect(stage, stage->is_queue ? "close shut" : "");
+    stage_expect(stage, stage->keeps ? "close shut" : "");
 }
 
 Test(kinds, events_come_in_their_order)
@@ -41,9 +40,50 @@ Test(kinds, events_come_in_their_order)
     stage_run_all(follow_a_life);
 }
 
+static void take_two(struct stage *stage)
+{
+    struct lido_conn first, second;
+
+    stage_add_hooks(lido_pool_hooks(stage->pool), &stage_traced, NULL);
+    first = stage_take(stage);
+    stage_forget();
+    if (stage->second == STAGE_REFUSES) {
+        cr_expect_eq(lido_pool_checkout(stage->pool, &second, NULL, &err),
+                     LIDO_CHECKED_OUT);
+        stage_expect(stage, "");
+        stage_give(stage, &first);
+        return;
+    }
+    second = stage_take(stage);
+    if (stage->second == STAGE_SHARES) {
+        bool is_static = strcmp(stage->kind, "static") == 0;
+
+        cr_expect_eq(lido_conn_handle(&first), lido_conn_handle(&second));
+        stage_expect(stage, is_static ? "checkout" : "");
+        stage_give(stage, &second);
+        stage_expect(stage, is_static ? "reset" : "");
+        stage_give(stage, &first);
+        stage_expect(stage, "reset clean checkin");
+        return;
+    }
+    stage_expect(stage, "open connect checkout");
+    stage_give(stage, &second); /* the overflow comes first and stays */
+    stage_expect(stage,
+                 stage->keeps ? "reset clean checkin" : "reset clean checkin close shut");
+    stage_give(stage, &first);
+    stage_expect(stage, "reset clean checkin close shut");
+    cr_expect_eq(stage_stats(stage).closed_surplus, stage->keeps ? 1 : 2, "%s",
+                 stage->name);
+}
+
+Test(kinds, a_second_checkout_opens_or_shares_or_is_refused)
+{
+    stage_run_all(take_two);
+}
+
 static void hook_all_targets(struct stage *stage)
 {
-    const char *other = stage->is_queue ? "null" : "queue";
+    const char *other = stage->keeps ? "null" : "queue";
     lido_hook on_global, on_kind, on_other;
     struct lido_conn conn;
 
@@ -57,9 +97,11 @@ static void hook_all_targets(struct stage *stage)
                         "global.checkout kind.checkout pool.checkout");
     stage_plan_failure("kind.checkin", 1, SQLITE_AUTH);
     cr_expect_eq(lido_conn_checkin(&conn, NULL, &err), SQLITE_AUTH, "%s", stage->name);
-    stage_expect(stage, stage->is_queue ? "global.checkin kind.checkin"
-                                        : "global.checkin kind.checkin global.close "
-                                          "kind.close pool.close shut");
+    stage_expect(stage, stage->keeps ? "global.reset kind.reset pool.reset clean "
+                                       "global.checkin kind.checkin"
+                                     : "global.reset kind.reset pool.reset clean "
+                                       "global.checkin kind.checkin "
+                                       "global.close kind.close pool.close shut");
     lido_hooks_remove(lido_hooks_kind(stage->kind), on_kind, NULL);
     lido_hooks_remove(lido_hooks_kind(other), on_other, NULL);
     lido_hooks_remove(lido_hooks_global(), on_global, NULL);
@@ -122,8 +164,9 @@ static void fail_checkout(struct stage *stage)
     stage_add_hooks(lido_pool_hooks(stage->pool), &stage_traced, NULL);
     stage_plan_failure("checkout", 1, SQLITE_AUTH);
     stage_refuse(stage, SQLITE_AUTH, "as planned");
-    stage_expect(stage,
-                 "open first_connect connect checkout close terminate checkin(NULL)");
+    stage_expect(
+        stage,
+        "open first_connect connect checkout invalidate close terminate checkin(NULL)");
     cr_expect_eq(stage_stats(stage).out, 0, "%s", stage->name);
     cr_expect_eq(stage_stats(stage).closed_by_hook, 1, "%s", stage->name);
     conn = stage_take(stage);
@@ -145,15 +188,16 @@ static void disconnect_always(struct stage *stage)
     stage_refuse(
         stage, LIDO_DISCONNECT,
         "the checkout hooks or the ping refused 2 connections one after the other");
-    stage_expect(stage, "open first_connect connect checkout close terminate "
-                        "open connect checkout close terminate "
-                        "open connect close terminate checkin(NULL)");
+    stage_expect(stage, "open first_connect connect checkout invalidate close terminate "
+                        "open connect checkout invalidate close terminate "
+                        "open connect invalidate close terminate checkin(NULL)");
     cr_expect_eq(stage_stats(stage).out, 0, "%s", stage->name);
     cr_expect_eq(stage_stats(stage).connects, 3, "%s", stage->name);
     stage_plan_failure("checkout", 1, LIDO_DISCONNECT);
     stage_forget();
     conn = stage_take(stage);
-    stage_expect(stage, "open connect checkout close terminate open connect checkout");
+    stage_expect(stage,
+                 "open connect checkout invalidate close terminate open connect checkout");
     stage_give(stage, &conn);
 }
 
@@ -180,8 +224,8 @@ static void fail_replacement(struct stage *stage)
     stage_add_hooks(lido_pool_hooks(stage->pool), &stage_traced, NULL);
     hook = stage_add_hooks(lido_pool_hooks(stage->pool), &dead, NULL);
     stage_refuse(stage, SQLITE_PERM, "as planned");
-    stage_expect(stage, "open first_connect connect checkout close terminate "
-                        "open connect close terminate checkin(NULL)");
+    stage_expect(stage, "open first_connect connect checkout invalidate close terminate "
+                        "open connect invalidate close terminate checkin(NULL)");
     cr_expect_eq(stage_stats(stage).out, 0, "%s", stage->name);
     lido_hooks_remove(lido_pool_hooks(stage->pool), hook, NULL);
     conn = stage_take(stage);
@@ -205,14 +249,15 @@ static void fail_checkin(struct stage *stage)
         cr_expect_str_eq(err.text, "as planned", "%s", stage->name);
         cr_expect_null(conn.cell, "%s", stage->name);
         cr_expect_eq(stage_stats(stage).out, 0, "%s", stage->name);
-        cr_expect_eq(stage_stats(stage).idle, stage->is_queue, "%s", stage->name);
+        cr_expect_eq(stage_stats(stage).idle, stage->keeps, "%s", stage->name);
     }
-    stage_expect(stage, stage->is_queue
-                            ? "open first_connect connect checkout checkin "
-                              "checkout checkin checkout checkin"
-                            : "open first_connect connect checkout checkin close shut "
-                              "open connect checkout checkin close shut "
-                              "open connect checkout checkin close shut");
+    stage_expect(stage, stage->keeps
+                            ? "open first_connect connect checkout reset clean checkin "
+                              "checkout reset clean checkin checkout reset clean checkin"
+                            : "open first_connect connect checkout "
+                              "reset clean checkin close shut "
+                              "open connect checkout reset clean checkin close shut "
+                              "open connect checkout reset clean checkin close shut");
 }
 
 Test(kinds, a_failing_checkin_hook_reaches_the_caller_and_leaks_nothing)
@@ -222,23 +267,22 @@ Test(kinds, a_failing_checkin_hook_reaches_the_caller_and_leaks_nothing)
 
 static void fail_close(struct stage *stage)
 {
-    struct lido_conn first = stage_take(stage), second = stage_take(stage);
+    struct lido_conn conn = stage_take(stage);
 
     stage_add_hooks(lido_pool_hooks(stage->pool), &stage_traced, NULL);
     stage_forget();
-    if (stage->is_queue)
-        stage_give(stage, &first);
-    else
-        lido_conn_checkin(&first, NULL, NULL);
-    stage_forget();
     stage_plan_failure("close", 1, SQLITE_AUTH);
-    cr_expect_eq(lido_conn_checkin(&second, NULL, &err), SQLITE_AUTH, "%s", stage->name);
+    if (stage->keeps) {
+        stage_give(stage, &conn);
+        stage_forget();
+        cr_expect_eq(lido_pool_close(stage->pool, 0, &err), SQLITE_AUTH, "%s", stage->name);
+        stage_expect(stage, "close shut");
+    } else {
+        cr_expect_eq(lido_conn_checkin(&conn, NULL, &err), SQLITE_AUTH, "%s", stage->name);
+        stage_expect(stage, "reset clean checkin close shut");
+    }
     cr_expect_str_eq(err.text, "as planned", "%s", stage->name);
-    stage_expect(stage, "checkin close shut");
-    cr_expect_eq(stage_stats(stage).out, 0, "%s", stage->name);
-    stage_plan_failure("close", 1, SQLITE_AUTH);
-    cr_expect_eq(lido_pool_close(stage->pool, 0, &err),
-                 stage->is_queue ? SQLITE_AUTH : LIDO_OK, "%s", stage->name);
+    cr_expect_eq(stage_stats(stage).live, 0, "%s", stage->name);
     cr_expect_eq(stage_open_count(), 0, "%s", stage->name);
 }
 

@@ -2,8 +2,8 @@
 /*
  * Stages: the tracing driver and hooks, and the round over all kinds and drivers.
  *
- * The tracing driver is the table of another with `connect` and `close` replaced, so it also
- * shows that lido takes such a mixture.
+ * The tracing driver is the table of another with some functions replaced, so it also shows
+ * that lido takes such a mixture.
  *
  * Threads: one.
  */
@@ -23,9 +23,9 @@ static struct lido_error err;
 
 /* The trace. */
 
-static char trace[1024];
+static char trace[2048];
 
-static void note(const char *word)
+void stage_note(const char *word)
 {
     size_t used = strlen(trace);
 
@@ -55,7 +55,7 @@ static int traced_connect(void *ctx, const struct lido_connect *how, lido_record
     int rc = base.table->connect(base.ctx, how, record, handle, out);
 
     (void)ctx;
-    note("open");
+    stage_note("open");
     open_count += rc == LIDO_OK;
     return rc;
 }
@@ -63,9 +63,35 @@ static int traced_connect(void *ctx, const struct lido_connect *how, lido_record
 static int traced_close(void *ctx, void *handle, int terminate, struct lido_error *out)
 {
     (void)ctx;
-    note(terminate ? "terminate" : "shut");
+    stage_note(terminate ? "terminate" : "shut");
     open_count--;
     return base.table->close(base.ctx, handle, terminate, out);
+}
+
+static int traced_reset(void *ctx, void *handle, int how, struct lido_reset *found,
+                        struct lido_error *out)
+{
+    (void)ctx;
+    stage_note("clean");
+    return base.table->reset(base.ctx, handle, how, found, out);
+}
+
+static bool fails_ping;
+
+static int traced_ping(void *ctx, void *handle, struct lido_error *out)
+{
+    bool fails = fails_ping;
+
+    (void)ctx;
+    stage_note("ping");
+    fails_ping = false;
+    return fails ? lido_fail(out, SQLITE_IOERR, "dead")
+                 : base.table->ping(base.ctx, handle, out);
+}
+
+void stage_fail_ping(void)
+{
+    fails_ping = true;
 }
 
 int stage_open_count(void)
@@ -81,6 +107,8 @@ static void traced_install(const char *name)
     table = *base.table;
     table.connect = traced_connect;
     table.close = traced_close;
+    table.reset = traced_reset;
+    table.ping = traced_ping;
     cr_assert_eq(lido_driver_register("traced", &table, base.ctx, &err), LIDO_OK);
     open_count = 0;
 }
@@ -99,7 +127,7 @@ static int act(const void *ctx, const char *word, struct lido_error *out)
     char full[40];
 
     snprintf(full, sizeof full, "%s%s", ctx != NULL ? (const char *)ctx : "", word);
-    note(full);
+    stage_note(full);
     if (plan.event == NULL || strcmp(plan.event, full) != 0 || plan.times == 0)
         return LIDO_OK;
     plan.times--;
@@ -131,6 +159,59 @@ static int on_checkin(void *ctx, const struct lido_event *event, struct lido_err
     return act(ctx, event->handle != NULL ? "checkin" : "checkin(NULL)", out);
 }
 
+static int on_reset(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    cr_expect_not_null(event->handle);
+    cr_expect_eq(event->record == NULL, event->terminate_only);
+    return act(ctx, event->record == NULL ? "reset(outside)" : "reset", out);
+}
+
+static int on_invalidate(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    cr_expect_not_null(event->handle);
+    return act(ctx, "invalidate", out);
+}
+
+static int on_soft_invalidate(void *ctx, const struct lido_event *event,
+                              struct lido_error *out)
+{
+    cr_expect_not_null(event->handle);
+    return act(ctx, "soft_invalidate", out);
+}
+
+static int on_detach(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    cr_expect_null(event->record);
+    cr_expect_eq(lido_conn_handle(event->conn), event->handle);
+    return act(ctx, "detach", out);
+}
+
+static int on_close_detached(void *ctx, const struct lido_event *event,
+                             struct lido_error *out)
+{
+    cr_expect_null(event->record);
+    cr_expect_not_null(event->handle);
+    return act(ctx, "close_detached", out);
+}
+
+static int on_begin(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    cr_expect_not_null(event->begin_mode);
+    return act(ctx, "begin", out);
+}
+
+static int on_commit(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    cr_expect_eq(lido_conn_handle(event->conn), event->handle);
+    return act(ctx, "commit", out);
+}
+
+static int on_rollback(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    cr_expect_eq(lido_conn_handle(event->conn), event->handle);
+    return act(ctx, "rollback", out);
+}
+
 static int on_close(void *ctx, const struct lido_event *event, struct lido_error *out)
 {
     cr_expect_not_null(event->handle);
@@ -142,8 +223,16 @@ const struct lido_events stage_traced = {
     .first_connect = on_first_connect,
     .connect = on_connect,
     .checkout = on_checkout,
+    .reset = on_reset,
     .checkin = on_checkin,
+    .invalidate = on_invalidate,
+    .soft_invalidate = on_soft_invalidate,
     .close = on_close,
+    .detach = on_detach,
+    .close_detached = on_close_detached,
+    .begin = on_begin,
+    .commit = on_commit,
+    .rollback = on_rollback,
 };
 
 lido_hook stage_add_hooks(lido_hooks *hooks, const struct lido_events *events,
@@ -172,7 +261,7 @@ void stage_plan_silence(void)
 
 /* Stages. */
 
-static void open_stage(struct stage *stage)
+static void open_stage(struct stage *stage, void (*set)(struct lido_pool_options *))
 {
     const char *above = getenv("TMPDIR");
     struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
@@ -185,14 +274,19 @@ static void open_stage(struct stage *stage)
     fake_driver_install();
     traced_install(stage->is_sqlite ? "sqlite" : "fake");
     options.pool = stage->kind;
-    options.pool_size = stage->is_queue ? 1 : options.pool_size;
-    options.max_overflow = stage->is_queue ? 1 : options.max_overflow;
+    if (strcmp(stage->kind, "queue") == 0) {
+        options.pool_size = 1;
+        options.max_overflow = 1;
+    }
     options.pool_timeout_ms = 0;
     options.clock = fake_clock();
+    if (set != NULL)
+        set(&options);
     snprintf(url, sizeof url, "traced:///%s", stage->path);
     cr_assert_eq(lido_pool_open(&stage->pool, url, &options, &err), LIDO_OK, "%s: %s",
                  stage->name, err.text);
     trace[0] = '\0';
+    fails_ping = false;
     stage_plan_failure(NULL, 0, 0);
 }
 
@@ -206,23 +300,34 @@ static void close_stage(struct stage *stage)
     cr_expect_eq(rmdir(stage->folder), 0, "%s: files were left", stage->name);
 }
 
-/* Runs `body` on every kind and driver. */
-void stage_run_all(void (*body)(struct stage *stage))
+void stage_run_with(void (*set)(struct lido_pool_options *options),
+                    void (*body)(struct stage *stage))
 {
-    static const struct stage all[] = {
-        { .name = "null on fake", .kind = "null" },
-        { .name = "null on sqlite", .kind = "null", .is_sqlite = true },
-        { .name = "queue on fake", .kind = "queue", .is_queue = true },
-        { .name = "queue on sqlite", .kind = "queue", .is_queue = true, .is_sqlite = true },
+    static const struct stage kinds[] = {
+        { .kind = "null", .second = STAGE_OPENS },
+        { .kind = "queue", .second = STAGE_OPENS, .keeps = true },
+        { .kind = "singleton_thread", .second = STAGE_SHARES, .keeps = true },
+        { .kind = "static", .second = STAGE_SHARES, .keeps = true },
+        { .kind = "assertion", .second = STAGE_REFUSES, .keeps = true },
     };
 
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        struct stage stage = all[i];
+    for (size_t i = 0; i < 2 * sizeof kinds / sizeof kinds[0]; i++) {
+        struct stage stage = kinds[i / 2];
+        char name[40];
 
-        open_stage(&stage);
+        stage.is_sqlite = i % 2 == 1;
+        snprintf(name, sizeof name, "%s on %s", stage.kind,
+                 stage.is_sqlite ? "sqlite" : "fake");
+        stage.name = name;
+        open_stage(&stage, set);
         body(&stage);
         close_stage(&stage);
     }
+}
+
+void stage_run_all(void (*body)(struct stage *stage))
+{
+    stage_run_with(NULL, body);
 }
 
 struct lido_conn stage_take(const struct stage *stage)
@@ -258,8 +363,24 @@ struct lido_pool_stats stage_stats(const struct stage *stage)
 
     cr_assert_eq(lido_pool_stats(stage->pool, &stats, &err), LIDO_OK);
     cr_expect_eq(stats.idle + stats.out, stats.live, "%s", stage->name);
-    cr_expect_eq(stats.connects - stats.closes, (uint64_t)open_count, "%s", stage->name);
+    cr_expect_eq(stats.connects - stats.closes - stats.stolen, (uint64_t)open_count, "%s",
+                 stage->name);
     return stats;
+}
+
+void *stage_steal(const struct stage *stage, struct lido_conn *conn)
+{
+    void *handle;
+
+    cr_assert_eq(lido_conn_steal(conn, &handle, &err), LIDO_OK, "%s: %s", stage->name,
+                 err.text);
+    open_count--;
+    return handle;
+}
+
+void stage_close_stolen(void *handle)
+{
+    cr_expect_eq(base.table->close(base.ctx, handle, 0, NULL), LIDO_OK);
 }
 
 void stage_execute(const struct stage *stage, const struct lido_conn *conn, const char *sql)
