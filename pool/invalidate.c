@@ -39,6 +39,7 @@ static int close_and_end(lido_pool *pool, struct lido__cell *cell, struct lido_c
         return lido_fail(err, LIDO_STALE, "a hook ended the lease");
     *conn = (struct lido_conn)LIDO_CONN_INIT;
     lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
+    lido__record_expire_at(record, INT64_MIN); /* if another is the last to leave it */
     if (cell != &record->own && !lido__share_leave_alone(pool, cell))
         return LIDO_OK; /* another lease is just leaving, and takes the record with it */
     if (!lido__record_is(record, LIDO__ADOPTED))

@@ -3,6 +3,7 @@
  * Corners where two rules of a pool meet: closing and detaching, dispose and hand-over, the
  * end of a thread and a check-in by another.
  */
+#include "pool/pool.h"
 #include "tests/support/handy.h"
 #include "tests/support/worker.h"
 
@@ -124,6 +125,33 @@ Test(pool_corners, a_connection_whose_thread_ended_is_closed_at_its_checkin)
     cr_expect_eq(handy_number(&conn), 1);
     handy_give(&conn);
     cr_expect_eq(handy_stats(pool).live, 0);
+    handy_end(pool);
+}
+
+/* Another thread is just ending the other lease of the same connection: whoever is the last,
+   what was invalidated is not lent again. */
+Test(pool_corners, an_invalidation_beside_a_checkin_is_not_lost)
+{
+    struct lido_pool_options options = handy_options("singleton_thread");
+    struct lido_conn one, two;
+    struct lido__cell *cell;
+    lido_pool *pool;
+
+    options.check_same_thread = 0;
+    pool = handy_open(&options);
+    one = handy_take(pool);
+    two = handy_take(pool);
+    cell = two.cell;
+    cr_assert(
+        lido__cell_try(cell, lido__slot_word(two.generation, LIDO__LENT), LIDO__RETURNING));
+    cr_expect_eq(lido_conn_invalidate(&one, NULL, &handy_err), LIDO_OK);
+    cr_assert(lido__share_leave(pool, cell));
+    cr_expect_eq(lido__record_return(pool, lido__cell_record(cell), false, false, NULL),
+                 LIDO_OK);
+    one = handy_take(pool);
+    cr_expect_eq(handy_number(&one), 2);
+    handy_give(&one);
+    cr_expect_eq(fake_driver_open_count(), 1);
     handy_end(pool);
 }
 
