@@ -27,7 +27,7 @@ static const struct {
     { "queue", phase_queue },     { "wake", phase_wake },   { "hooks", phase_hooks },
     { "twice", phase_twice },     { "close", phase_close }, { "failing", phase_failing },
     { "holders", phase_holders }, { "late", phase_late },   { "first", phase_first },
-    { "sqlite", phase_sqlite },   { "life", phase_life },
+    { "sqlite", phase_sqlite },   { "life", phase_life },   { "share", phase_share },
 };
 
 static const char *volatile running = "none";

@@ -23,6 +23,7 @@ void phase_failing(void);
 void phase_holders(void);
 void phase_late(void);
 void phase_life(void);
+void phase_share(void);
 void phase_sqlite(void);
 void phase_wake(void);
 
