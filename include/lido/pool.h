@@ -41,7 +41,10 @@ extern "C" {
 /*
  * Start from LIDO_POOL_OPTIONS_INIT, which holds the defaults; a zero is then a zero.  Each
  * comment begins with the key of the URL, if there is one, and ends with the default.  A field
- * that is not at its default beats the key.
+ * that is not at its default beats the key.  An option that the kind does not take is an
+ * error, by key or by field.  The key `profile=server` stands for pool=queue,
+ * journal_mode=wal, foreign_keys=on, begin=immediate and synchronous=normal, which keys and
+ * fields still beat.  docs/defaults.md has all of them beside SQLAlchemy's and SQLite's.
  */
 #define LIDO_BY_KIND (-1)
 struct lido_pool_options {
@@ -73,7 +76,8 @@ struct lido_pool_options {
                                  works (0) */
     int pool_reset_on_return; /* pool_reset_on_return: rollback, commit or none
                                  (LIDO_RESET_ROLLBACK) */
-    int min_idle;             /* min_idle: opened at once, and kept by idle_timeout (0) */
+    int min_idle;             /* min_idle: opened at once, and kept by idle_timeout; at most
+                                 what the kind keeps (0) */
     int64_t idle_timeout_ms;  /* idle_timeout: idle for longer than this they are closed, at
                                  the next check-in or by lido_pool_tidy(); -1: never (-1) */
     int keep_temp;            /* keep_temp: temporary tables and attached databases outlive
