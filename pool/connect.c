@@ -99,6 +99,27 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
     return LIDO_OK;
 }
 
+static int fail_if_closed(const struct lido_record *record, const char *hook,
+                          struct lido_error *err)
+{
+    return record->handle != NULL ? LIDO_OK
+                                  : lido_fail(err, LIDO_NO_CONNECTION,
+                                              "a %s hook closed the connection", hook);
+}
+
+/* The first_connect and connect hooks. */
+static int ask_about_new(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
+                         struct lido_error *err)
+{
+    int rc = lido__first_run(pool, record, deadline_ns, err);
+
+    if (rc == LIDO_OK)
+        rc = fail_if_closed(record, "first_connect", err);
+    if (rc == LIDO_OK)
+        rc = lido__record_fire(pool, record, LIDO__CONNECT, NULL, err);
+    return rc != LIDO_OK ? rc : fail_if_closed(record, "connect", err);
+}
+
 static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                         struct lido_error *err)
 {
@@ -108,9 +129,7 @@ static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t dea
     rc = open_handle(pool, record, err);
     if (rc == LIDO_OK) {
         lido__pool_count(pool, &pool->counts.connects);
-        rc = lido__first_run(pool, record, deadline_ns, err);
-        if (rc == LIDO_OK)
-            rc = lido__record_fire(pool, record, LIDO__CONNECT, NULL, err);
+        rc = ask_about_new(pool, record, deadline_ns, err);
         if (rc != LIDO_OK && record->is_new)
             lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, false, NULL);
         else if (rc != LIDO_OK)

@@ -8,6 +8,7 @@
 #include "tests/support/worker.h"
 
 #include <criterion/criterion.h>
+#include <lido/record.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -153,6 +154,60 @@ Test(pool_corners, an_invalidation_beside_a_checkin_is_not_lost)
     handy_give(&one);
     cr_expect_eq(fake_driver_open_count(), 1);
     handy_end(pool);
+}
+
+/* --- hooks that close what they are called for --------------------------------------------- */
+
+static int close_it(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx;
+    cr_expect_not_null(event->handle);
+    return lido_record_close(event->record, err);
+}
+
+static int want_handle(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx, (void)err;
+    cr_expect_not_null(event->handle);
+    return LIDO_OK;
+}
+
+Test(pool_corners, a_hook_that_closes_the_connection_is_named)
+{
+    static const struct lido_events closers[] = {
+        { .size = sizeof closers[0], .first_connect = close_it },
+        { .size = sizeof closers[0], .connect = close_it },
+        { .size = sizeof closers[0], .checkout = close_it },
+    };
+    static const struct lido_events watch = { .size = sizeof watch,
+                                              .connect = want_handle,
+                                              .checkout = want_handle };
+    static const char *const names[] = { "a first_connect hook", "a connect hook",
+                                         "a checkout hook" };
+    static const char *const kinds[] = { "null", "queue", "singleton_thread", "static",
+                                         "assertion" };
+
+    for (size_t i = 0; i < 15; i++) {
+        struct lido_pool_options options = handy_options(kinds[i / 3]);
+        lido_pool *pool = handy_open(&options);
+        lido_hooks *hooks = lido_pool_hooks(pool);
+        struct lido_conn conn;
+        lido_hook closer;
+
+        cr_assert_eq(lido_hooks_add(hooks, &closer, &closers[i % 3], NULL, NULL, NULL),
+                     LIDO_OK);
+        if (i % 3 != 2)
+            cr_assert_eq(lido_hooks_add(hooks, NULL, &watch, NULL, NULL, NULL), LIDO_OK);
+        cr_expect_eq(lido_pool_checkout(pool, &conn, NULL, &handy_err), LIDO_NO_CONNECTION,
+                     "%s on %s", names[i % 3], kinds[i / 3]);
+        cr_expect_not_null(strstr(handy_err.text, names[i % 3]), "%s", handy_err.text);
+        cr_expect_eq(handy_stats(pool).out, 0);
+        cr_expect_eq(fake_driver_open_count(), 0);
+        cr_expect_eq(lido_hooks_remove(hooks, closer, NULL), LIDO_OK);
+        conn = handy_take(pool);
+        handy_give(&conn);
+        handy_end(pool);
+    }
 }
 
 /* --- what the host has on its own handle ------------------------------------------------ */
