@@ -156,7 +156,7 @@ Test(pool_corners, an_invalidation_beside_a_checkin_is_not_lost)
     handy_end(pool);
 }
 
-/* --- hooks that close what they are called for */
+/* --- hooks that close what they are called for ------------------------------------------- */
 
 static int close_it(void *ctx, const struct lido_event *event, struct lido_error *err)
 {
