@@ -50,6 +50,11 @@
  *     begin                    no transaction begins; one that the hook began is rolled back
  *     commit, rollback         the driver is not called and the transaction stays open
  *
+ * Of a connection that the pool itself gives up (a ping or a checkout hook refused it, it did
+ * not come clean) these hooks are told, and cannot keep it: what they return is logged, or
+ * surfaces with LIDO_FATAL.  A hook that closes the connection by a record call should be the
+ * last to look at it: hooks after it get the event as it was.
+ *
  * The rollback that a check-in does by itself runs no commit or rollback hook, as in
  * SQLAlchemy.
  *

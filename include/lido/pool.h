@@ -169,7 +169,8 @@ LIDO_API int lido_pool_dispose(lido_pool *pool, struct lido_error *err);
 /*
  * A new pool with all the settings of this one and a copy of its hooks: what is added later
  * to one of them does not reach the other; what is removed runs no more in either, and its
- * `destroy` comes when both are rid of it.  first_connect runs anew.
+ * `destroy` comes when both are rid of it.  It opens nothing, min_idle neither, and
+ * first_connect runs anew.
  *
  * Ownership: on success *out owns a pool, which lives by itself.
  * Threads:   any.
