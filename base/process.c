@@ -31,7 +31,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lido__word open_pools; /* written under the lock */
 static lido__word *page;
 
-/* Before any pool was open nothing can have been forked away from it. */
+/* While no pool is open nothing can have been forked away from it. */
 static lido__word never_forked = MARK;
 lido__word *_Atomic lido__fork_mark = &never_forked;
 
@@ -127,6 +127,7 @@ int lido__process_enter(struct lido_error *err)
         rc = lido_fail(err, SQLITE_NOMEM, "no page of memory to notice forks with");
     if (rc == LIDO_OK) {
         if (lido__read(&open_pools) == 0) {
+            lido__thread_name_self(); /* a child's thread has another id than its parent's */
             lido__write(page, MARK);
             atomic_store(&lido__fork_mark, page);
         }
@@ -140,5 +141,7 @@ void lido__process_leave(void)
 {
     pthread_mutex_lock(&lock);
     lido__publish(&open_pools, lido__read(&open_pools) - 1);
+    if (lido__read(&open_pools) == 0) /* nor can anything be forked away from no pool */
+        atomic_store(&lido__fork_mark, &never_forked);
     pthread_mutex_unlock(&lock);
 }

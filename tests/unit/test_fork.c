@@ -22,7 +22,7 @@
 /* What a child was answered. */
 struct answers {
     int open, checkout, stats, holders, visits, close;
-    int checkin, begin, commit, outcome, rollback, state, hand_over, set_label;
+    int hooks, checkin, begin, commit, outcome, rollback, state, hand_over, set_label;
     int forked_code, has_text, has_allocated;
     int is_empty_after_open, is_empty_after_checkout, is_kept_by_checkin;
     void *sqlite, *handle, *pool;
@@ -259,8 +259,10 @@ Test(fork, a_pool_that_was_freed_while_a_lease_is_out_counts_as_open)
 /* A life of a pool of the child's own, and what a child of that child is told. */
 static void live(struct answers *out, struct lido_conn *stale)
 {
+    static const struct lido_events none = { .size = sizeof none };
     struct lido_conn conn;
 
+    out->hooks = lido_hooks_add(lido_hooks_global(), NULL, &none, NULL, NULL, NULL);
     out->checkin = lido_conn_checkin(stale, NULL, NULL);
     out->open = lido_pool_open(&pool, url, NULL, NULL);
     if (out->open != LIDO_OK)
@@ -278,7 +280,8 @@ static void live(struct answers *out, struct lido_conn *stale)
 static void expect_to_live(struct lido_conn *stale)
 {
     cr_assert_eq(in_child(live, stale), 17);
-    cr_assert(shared->checkin == LIDO_STALE || shared->checkin == LIDO_FORKED);
+    cr_assert_eq(shared->hooks, LIDO_OK);
+    cr_assert_eq(shared->checkin, LIDO_STALE);
     cr_assert_eq(shared->open, LIDO_OK, "%s", lido_status_name(shared->open));
     cr_assert_eq(shared->checkout, LIDO_OK);
     cr_assert_eq(shared->begin, LIDO_OK);
