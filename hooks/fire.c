@@ -66,8 +66,9 @@ static int call(const struct lido__listener *listener, enum lido__event event,
     rc = listener->callbacks[event](listener->ctx, what, &story);
     if (rc == LIDO_OK)
         return LIDO_OK;
-    if (story.code != rc || story.text[0] == '\0')
+    if (((story.code ^ rc) & ~LIDO_FATAL) != 0 || story.text[0] == '\0')
         return lido_fail(err, rc, "a hook answered %s", lido_status_name(rc));
+    story.code = rc;
     if (err != NULL)
         *err = story;
     return rc;

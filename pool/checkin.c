@@ -54,34 +54,36 @@ static int ask_reset_hooks(lido_pool *pool, struct lido_record *record,
 {
     struct lido_event special = {
         .transaction_was_reset = transaction_was_reset,
-        .terminate_only = is_outside(record),
+        .terminate_only = lido__record_is(record, LIDO__DETACHED),
     };
 
     return lido__record_fire(pool, record, LIDO__RESET, &special, why);
 }
 
-/* The reset hooks and the driver's reset, and what became of it. */
+/* Kept, whatever state it is in: the host's own, and the only home of a memory database, which
+   closing would delete.  Null keeps nothing anyway. */
+static bool is_precious(const lido_pool *pool, const struct lido_record *record)
+{
+    return lido__record_is(record, LIDO__ADOPTED) ||
+           (pool->config.is_memory && pool->keep > 0 &&
+            lido__record_is(record, LIDO__MEMBER));
+}
+
+/* The reset hooks and the driver's reset, and what became of it.  What a hook refused is
+   cleaned all the same if it will not be closed for it. */
 static int reset(lido_pool *pool, struct lido_record *record, bool transaction_was_reset,
                  bool has_asked, struct lido_error *why)
 {
     struct lido_reset found = { .size = sizeof found };
-    int rc = LIDO_OK;
+    int rc = LIDO_OK, failed;
 
     if (!has_asked && lido__hooks_want(&pool->hooks, LIDO__RESET))
         rc = ask_reset_hooks(pool, record, transaction_was_reset, why);
-    if (rc != LIDO_OK || record->handle == NULL)
+    if (record->handle == NULL || (rc != LIDO_OK && !is_precious(pool, record)))
         return rc;
-    rc = clean(pool, record, &found, why);
+    failed = clean(pool, record, &found, rc == LIDO_OK ? why : NULL);
     count_found(pool, &found);
-    return rc;
-}
-
-/* The only home of a memory database is kept, whatever state it is in: closing it would
-   delete the data.  Null keeps nothing anyway. */
-static bool is_precious(const lido_pool *pool, const struct lido_record *record)
-{
-    return pool->config.is_memory && pool->keep > 0 &&
-           lido__record_is(record, LIDO__MEMBER);
+    return rc != LIDO_OK ? rc : failed;
 }
 
 /* A connection that did not come clean is closed.  Only what is fatal reaches the caller. */
@@ -93,7 +95,7 @@ static int give_unclean_up(lido_pool *pool, struct lido_record *record, int uncl
 
     lido__log(pool, LIDO_LOG_WARN, "a connection came back that could not be cleaned: %s",
               why->text[0] != '\0' ? why->text : lido_status_name(unclean));
-    if (!is_precious(pool, record) && !lido__record_is(record, LIDO__ADOPTED))
+    if (!is_precious(pool, record))
         rc = lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, why,
                                      is_fatal ? NULL : err);
     if (is_fatal && err != NULL)
@@ -137,6 +139,18 @@ static int give_outside(lido_pool *pool, struct lido_record *record, struct lido
     return rc;
 }
 
+static enum lido__close_reason reason_to_close(const lido_pool *pool,
+                                               const struct lido_record *record)
+{
+    if (lido__pool_is_closed(pool))
+        return LIDO__CLOSE_POOL;
+    if (!lido__record_is(record, LIDO__DISOWNED))
+        return LIDO__CLOSE_SURPLUS;
+    return lido__record_is_outdated(pool, record, lido__age_ns(pool->config.clock))
+               ? LIDO__CLOSE_OLD
+               : LIDO__CLOSE_POOL;
+}
+
 int lido__record_give_back(lido_pool *pool, struct lido_record *record,
                            struct lido_error *err)
 {
@@ -152,9 +166,7 @@ int lido__record_give_back(lido_pool *pool, struct lido_record *record,
         trim_rc = lido__pool_trim(pool, record->handle != NULL, rc == LIDO_OK ? err : NULL);
     rc = rc != LIDO_OK ? rc : trim_rc;
     if (!lido__slot_release(pool, record, false)) {
-        reason = lido__pool_is_closed(pool) || lido__record_is(record, LIDO__DISOWNED)
-                     ? LIDO__CLOSE_POOL
-                     : LIDO__CLOSE_SURPLUS;
+        reason = reason_to_close(pool, record);
         close_rc = lido__record_disconnect(pool, record, reason, false,
                                            rc == LIDO_OK ? err : NULL);
         lido__slot_vacate(pool, record);
@@ -171,8 +183,7 @@ static int finish(lido_pool *pool, struct lido_record *record, int unclean,
     if (unclean != LIDO_OK)
         rc = give_unclean_up(pool, record, unclean, why, err);
     later = lido__finalizers_run(record, rc == LIDO_OK ? err : NULL);
-    if (later != LIDO_OK && !is_precious(pool, record) &&
-        !lido__record_is(record, LIDO__ADOPTED))
+    if (later != LIDO_OK && !is_precious(pool, record))
         lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, err, NULL);
     rc = rc != LIDO_OK ? rc : later;
     later = lido__record_give_back(pool, record, rc == LIDO_OK ? err : NULL);
@@ -216,22 +227,33 @@ static int return_plain(lido_pool *pool, struct lido_record *record, struct lido
     return finish(pool, record, unclean, &why, err);
 }
 
+int lido__lease_end_txn(lido_pool *pool, struct lido__cell *cell, struct lido_error *why)
+{
+    const struct lido__driver *driver = &pool->config.driver;
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido_reset found = { .size = sizeof found };
+    int rc;
+
+    if (record->handle == NULL || driver->table->reset == NULL ||
+        !lido__share_txn_is_mine(cell))
+        return LIDO_OK;
+    rc = driver->table->reset(driver->ctx, record->handle,
+                              pool->config.reset_on_return | LIDO_RESET_TXN_ONLY, &found,
+                              why);
+    count_found(pool, &found);
+    return rc;
+}
+
 /* Of leases that share a connection among threads each ends its own transaction, whatever the
    reset hooks say: the connection cannot be closed under the others.  What is fatal. */
 static int end_own_transaction(lido_pool *pool, struct lido__cell *cell,
                                bool transaction_was_reset, struct lido_error *err)
 {
-    const struct lido__driver *driver = &pool->config.driver;
     struct lido_record *record = lido__cell_record(cell);
-    struct lido_reset found = { .size = sizeof found };
     struct lido_error why = LIDO_ERROR_INIT;
-    int rc = ask_reset_hooks(pool, record, transaction_was_reset, &why), failed = LIDO_OK;
+    int rc = ask_reset_hooks(pool, record, transaction_was_reset, &why);
+    int failed = lido__lease_end_txn(pool, cell, rc == LIDO_OK ? &why : NULL);
 
-    if (lido__share_txn_is_mine(cell) && driver->table->reset != NULL)
-        failed = driver->table->reset(driver->ctx, record->handle,
-                                      pool->config.reset_on_return | LIDO_RESET_TXN_ONLY,
-                                      &found, rc == LIDO_OK ? &why : NULL);
-    count_found(pool, &found);
     rc = rc != LIDO_OK ? rc : failed;
     if (rc == LIDO_OK)
         return LIDO_OK;

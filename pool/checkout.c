@@ -16,6 +16,12 @@
 
 #define CHECKOUT_TRIES 2
 
+/* The lease has never been, for who counts. */
+static void uncount(struct lido__cell *cell)
+{
+    lido__write(&cell->checkouts, lido__read(&cell->checkouts) - 1);
+}
+
 /* The claim is undone.  A slot that never had a connection under this claim goes back as mere
    capacity, and no checkin hook runs. */
 static void give_up(lido_pool *pool, struct lido__cell *cell, uint64_t generation)
@@ -24,6 +30,7 @@ static void give_up(lido_pool *pool, struct lido__cell *cell, uint64_t generatio
 
     if (!lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING))
         return; /* a hook checked it in by itself; the slot may be another's by now */
+    uncount(cell);
     if (cell != &record->own && !lido__share_leave_alone(pool, cell))
         return;
     if (record->is_new)
@@ -82,19 +89,35 @@ static int fail_refused(struct lido_error *err)
                      CHECKOUT_TRIES);
 }
 
+/* The caller hears of it: only now, for what a hook said of a connection that was replaced is
+   not his. */
+static int tell(int rc, const struct lido_error *why, struct lido_error *err)
+{
+    if (err != NULL)
+        *err = *why;
+    return rc;
+}
+
+/* What the hook answered, if that is for the caller of the checkout. */
+static int fail_ended(int rc, const char *hook, const struct lido_error *why,
+                      struct lido_error *err)
+{
+    return rc != LIDO_OK && !asks_for_another(rc)
+               ? tell(rc, why, err)
+               : lido_fail(err, LIDO_STALE, "%s hook ended the lease", hook);
+}
+
 static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
                      int64_t deadline_ns, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
-    struct lido_error story = LIDO_ERROR_INIT, *why = err != NULL ? err : &story;
+    struct lido_error why = LIDO_ERROR_INIT;
     int rc, fatal;
 
     for (int i = 0; i < CHECKOUT_TRIES; i++) {
-        rc = ask_once(pool, cell, generation, why);
+        rc = ask_once(pool, cell, generation, &why);
         if (!lido__lease_is_good(cell, generation))
-            return rc != LIDO_OK && !asks_for_another(rc)
-                       ? rc
-                       : lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
+            return fail_ended(rc, "a checkout", &why, err);
         if (rc == LIDO_OK && record->handle == NULL)
             return lido_fail(err, LIDO_NO_CONNECTION,
                              "a checkout hook closed the connection");
@@ -102,20 +125,19 @@ static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generati
             return LIDO_OK;
         if ((rc & ~LIDO_FATAL) == LIDO_INVALIDATE_POOL)
             lido__pool_stamp(pool, record);
-        fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why,
-                                        asks_for_another(rc) ? err : NULL);
+        fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, &why, err);
+        if (!lido__lease_is_good(cell, generation))
+            return fail_ended(rc, "an invalidate or close", &why, err);
         if (!asks_for_another(rc))
-            return rc;
+            return tell(rc, &why, err);
         if (fatal != LIDO_OK)
             return fatal;
         rc = lido__record_connect(pool, record, deadline_ns, err);
         if (rc != LIDO_OK)
             return rc;
     }
-    fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, why, err);
-    if (fatal != LIDO_OK)
-        return fatal;
-    return fail_refused(err);
+    fatal = lido__record_invalidate(pool, record, LIDO__CLOSE_HOOK, &why, err);
+    return fatal != LIDO_OK ? fatal : fail_refused(err);
 }
 
 /* What a checkout does beyond the claim when it has to do anything. */
@@ -188,22 +210,26 @@ static int join(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
     struct lido_record *record = lido__cell_record(cell);
     struct lido_conn conn = { cell, generation };
     struct lido_event special = { .conn = &conn };
-    struct lido_error story = LIDO_ERROR_INIT, *why = err != NULL ? err : &story;
+    struct lido_error why = LIDO_ERROR_INIT;
     int rc;
 
     if (is_nested)
         return LIDO_OK;
-    rc = lido__record_fire(pool, record, LIDO__CHECKOUT, &special, why);
+    rc = lido__record_fire(pool, record, LIDO__CHECKOUT, &special, &why);
     if (!lido__lease_is_good(cell, generation))
-        return rc != LIDO_OK && !asks_for_another(rc)
-                   ? rc
-                   : lido_fail(err, LIDO_STALE, "a checkout hook ended the lease");
+        return fail_ended(rc, "a checkout", &why, err);
     if (rc == LIDO_OK)
         return LIDO_OK;
     if (asks_for_another(rc))
-        leave_to_others(pool, record, rc, why);
-    if (lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING) &&
-        lido__share_leave(pool, cell))
+        leave_to_others(pool, record, rc, &why);
+    else
+        tell(rc, &why, err);
+    if (!lido__cell_try(cell, lido__slot_word(generation, LIDO__LENT), LIDO__RETURNING))
+        return rc;
+    uncount(cell);
+    if (!pool->config.shared_transaction) /* else the others may have begun it */
+        lido__lease_end_txn(pool, cell, NULL);
+    if (lido__share_leave(pool, cell))
         lido__record_return(pool, record, false, false, NULL);
     return rc;
 }
@@ -214,20 +240,18 @@ static int share_once(lido_pool *pool, struct lido__claim *claim, struct lido_co
     bool shares_all = pool->sharing == LIDO__SHARE_ALL;
     struct lido__cell *cell;
     uint64_t generation;
-    int rc = lido__share_checkout(pool, claim, &cell, err);
+    int rc = lido__share_checkout(pool, claim, &cell, &generation, err);
 
     if (rc != LIDO_OK)
         return rc;
     lido__lease_tell(cell, file, line, label);
-    generation = lido__slot_generation(lido__read(&cell->word));
+    lido__bump(&cell->checkouts);
     rc = claim->is_joined
              ? join(pool, cell, generation, !shares_all && !claim->is_unique, err)
              : prepare(pool, cell, generation, claim->deadline_ns, err);
-    if (rc != LIDO_OK)
-        return rc;
-    lido__bump(&cell->checkouts);
-    *out = (struct lido_conn){ cell, generation };
-    return LIDO_OK;
+    if (rc == LIDO_OK)
+        *out = (struct lido_conn){ cell, generation };
+    return rc;
 }
 
 /* The road on which leases share a record.  Who is told that the one it joined is dead gets
@@ -285,6 +309,7 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
     cell = &claim.record->own;
     now_ns = lido__lease_tell(cell, file, line, options != NULL ? options->label : NULL);
     generation = lido__slot_generation(lido__read(&cell->word));
+    lido__bump(&cell->checkouts); /* before the hooks, one of which may check it in */
     if (needs_preparing(pool, claim.record, now_ns)) {
         if (claim.deadline_ns == 0)
             claim.deadline_ns = lido__deadline_ns(pool->config.clock, claim.timeout_ms);
@@ -292,7 +317,6 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
         if (rc != LIDO_OK)
             return rc;
     }
-    lido__bump(&cell->checkouts);
     out->cell = cell; /* one by one: a copied struct costs a stalled load, 8 ns in all */
     out->generation = generation;
     return LIDO_OK;

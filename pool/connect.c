@@ -36,6 +36,17 @@ int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__ev
     return lido__hooks_fire(&pool->hooks, event, &what, err);
 }
 
+bool lido__record_is_in_txn(const struct lido_record *record)
+{
+    const struct lido__driver *driver = &record->pool->config.driver;
+
+    if (record->handle == NULL)
+        return false;
+    return (driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0
+               ? !sqlite3_get_autocommit(record->handle)
+               : driver->table->txn_state(driver->ctx, record->handle) != LIDO_TXN_NONE;
+}
+
 /* By chance, so that connections opened together are not replaced together. */
 static int64_t jitter_ns(const lido_pool *pool, uint64_t stamp)
 {
@@ -97,6 +108,15 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, handle, pool->config.busy_wait, record);
     return LIDO_OK;
+}
+
+/* A hook may have ended the lease, and the record be another's: then it is not to be closed. */
+static int fail_if_left(const struct lido_record *record, uint64_t word,
+                        struct lido_error *err)
+{
+    return lido__observe(&record->own.word) == word
+               ? LIDO_OK
+               : lido_fail(err, LIDO_STALE, "a hook ended the lease");
 }
 
 static int fail_if_closed(const struct lido_record *record, const char *hook,
@@ -241,15 +261,19 @@ int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
                             enum lido__close_reason reason, bool may_refuse,
                             struct lido_error *err)
 {
+    const uint64_t word = lido__read(&record->own.word);
     bool is_detached = lido__record_is(record, LIDO__DETACHED);
-    int rc, drop_rc;
+    int rc, left, drop_rc;
 
     if (record->handle == NULL)
         return LIDO_OK;
     rc = lido__record_fire(pool, record, is_detached ? LIDO__CLOSE_DETACHED : LIDO__CLOSE,
                            NULL, err);
-    if (rc != LIDO_OK && may_refuse)
+    left = fail_if_left(record, word, rc == LIDO_OK ? err : NULL);
+    if (rc != LIDO_OK && (may_refuse || left != LIDO_OK))
         return rc;
+    if (left != LIDO_OK)
+        return left;
     drop_rc = lido__record_drop(pool, record, reason, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : drop_rc;
 }
@@ -257,6 +281,7 @@ int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
 int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
                                    const struct lido_error *why, struct lido_error *err)
 {
+    const uint64_t word = lido__read(&record->own.word);
     struct lido_event special = { .reason = why };
     bool is_detached = lido__record_is(record, LIDO__DETACHED);
     int rc;
@@ -264,16 +289,19 @@ int lido__record_ask_to_invalidate(lido_pool *pool, struct lido_record *record,
     if (record->handle == NULL)
         return LIDO_OK;
     rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, err);
+    if (rc == LIDO_OK)
+        rc = fail_if_left(record, word, err);
     if (rc == LIDO_OK && record->handle != NULL && !lido__record_is(record, LIDO__ADOPTED))
         rc = lido__record_fire(pool, record,
                                is_detached ? LIDO__CLOSE_DETACHED : LIDO__CLOSE, NULL, err);
-    return rc;
+    return rc != LIDO_OK ? rc : fail_if_left(record, word, err);
 }
 
 int lido__record_invalidate(lido_pool *pool, struct lido_record *record,
                             enum lido__close_reason reason, const struct lido_error *why,
                             struct lido_error *err)
 {
+    const uint64_t word = lido__read(&record->own.word);
     struct lido_event special = { .reason = why };
     struct lido_error story = LIDO_ERROR_INIT;
     int rc, drop_rc;
@@ -281,6 +309,8 @@ int lido__record_invalidate(lido_pool *pool, struct lido_record *record,
     if (record->handle == NULL)
         return LIDO_OK;
     rc = lido__record_fire(pool, record, LIDO__INVALIDATE, &special, &story);
+    if (fail_if_left(record, word, NULL) != LIDO_OK)
+        return LIDO_OK; /* and its check-in has done the rest */
     if (rc == LIDO_OK) {
         rc = lido__record_disconnect(pool, record, reason, false, &story);
     } else {

@@ -56,18 +56,29 @@ struct trimming {
     int64_t coming; /* records that are about to be idle */
 };
 
-static bool is_too_much(const lido_pool *pool, const struct lido_record *record,
-                        const void *ctx)
+static bool may_be_trimmed(const lido_pool *pool, const struct lido_record *record)
+{
+    return !record->is_pinned && (!pool->config.kind->binds || record->handle != NULL);
+}
+
+/* One too many of those that are a thread's. */
+static bool is_beyond_keep(const lido_pool *pool, const struct lido_record *record,
+                           const void *ctx)
+{
+    const struct trimming *trimming = ctx;
+
+    return may_be_trimmed(pool, record) &&
+           lido__slots_count_kept(pool) + trimming->coming > pool->keep;
+}
+
+static bool is_idle_for_long(const lido_pool *pool, const struct lido_record *record,
+                             const void *ctx)
 {
     const struct lido__pool_config *config = &pool->config;
     const struct trimming *trimming = ctx;
-    int64_t idle = lido__slots_count_kept(pool) + trimming->coming;
 
-    if (record->is_pinned || (config->kind->binds && record->handle == NULL))
-        return false;
-    if (config->kind->binds && idle > pool->keep)
-        return true;
-    return config->idle_timeout_ms >= 0 && idle > config->min_idle &&
+    return may_be_trimmed(pool, record) &&
+           lido__slots_count_kept(pool) + trimming->coming > config->min_idle &&
            trimming->now_ns - record->idle_since_ns >
                lido__ms_to_ns(config->idle_timeout_ms);
 }
@@ -76,8 +87,15 @@ int lido__pool_trim(lido_pool *pool, int coming, struct lido_error *err)
 {
     struct trimming trimming = { .now_ns = lido__age_ns(pool->config.clock),
                                  .coming = coming };
+    int rc = LIDO_OK, failed = LIDO_OK;
 
-    return close_idle(pool, INT64_MAX, is_too_much, &trimming, LIDO__CLOSE_IDLE, err);
+    if (pool->config.kind->binds)
+        rc = close_idle(pool, INT64_MAX, is_beyond_keep, &trimming, LIDO__CLOSE_SURPLUS,
+                        err);
+    if (pool->config.idle_timeout_ms >= 0)
+        failed = close_idle(pool, INT64_MAX, is_idle_for_long, &trimming, LIDO__CLOSE_IDLE,
+                            rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : failed;
 }
 
 static bool is_surplus(const lido_pool *pool, const struct lido_record *record,
@@ -143,10 +161,17 @@ int lido_pool_dispose(lido_pool *pool, struct lido_error *err)
 int lido__pool_anchor(lido_pool *pool, struct lido_error *err)
 {
     const struct lido__driver *driver = &pool->config.driver;
+    struct lido_record waiting = { .pool = pool }; /* all that lido__busy_wait() looks at */
+    struct lido_connect how = pool->how;
+    int rc;
 
     if (!pool->config.needs_anchor)
         return LIDO_OK;
-    return driver->table->connect(driver->ctx, &pool->how, NULL, &pool->anchor, err);
+    how.busy_ctx = &waiting;
+    rc = driver->table->connect(driver->ctx, &how, NULL, &pool->anchor, err);
+    if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
+        driver->table->set_busy_wait(driver->ctx, pool->anchor, NULL, NULL);
+    return rc;
 }
 
 int lido__pool_fill(lido_pool *pool, struct lido_error *err)

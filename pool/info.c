@@ -43,6 +43,18 @@ void lido__info_set(lido_pool *pool, struct lido__info *place, void *info,
     lido__info_drop(&old);
 }
 
+void *lido__info_get(lido_pool *pool, const struct lido__info *place)
+{
+    void *data;
+
+    if (pool->sharing == LIDO__SHARE_NONE)
+        return place->data;
+    lido__mutex_lock(&pool->lock);
+    data = place->data;
+    lido__mutex_unlock(&pool->lock);
+    return data;
+}
+
 int lido_conn_set_info(const struct lido_conn *conn, void *info,
                        void (*destroy)(void *info), struct lido_error *err)
 {
@@ -72,17 +84,19 @@ int lido_conn_set_record_info(const struct lido_conn *conn, void *info,
 void *lido_conn_info(const struct lido_conn *conn)
 {
     struct lido__cell *cell;
+    const struct lido_record *record;
 
-    return lido__lease_use(conn, &cell, NULL) == LIDO_OK
-               ? lido__cell_record(cell)->info.data
-               : NULL;
+    if (lido__lease_use(conn, &cell, NULL) != LIDO_OK)
+        return NULL;
+    record = lido__cell_record(cell);
+    return lido__info_get(record->pool, &record->info);
 }
 
 void *lido_conn_record_info(const struct lido_conn *conn)
 {
     lido_record *record = lido_conn_record(conn);
 
-    return record != NULL ? record->record_info.data : NULL;
+    return record != NULL ? lido__info_get(record->pool, &record->record_info) : NULL;
 }
 
 static void end(struct lido__finalizer *finalizer)
@@ -137,10 +151,10 @@ int lido__finalizers_run(struct lido_record *record, struct lido_error *err)
         if (failed == LIDO_OK || rc != LIDO_OK)
             continue;
         rc = failed;
-        if (story.code != rc || story.text[0] == '\0')
+        if (((story.code ^ rc) & ~LIDO_FATAL) != 0 || story.text[0] == '\0')
             lido_fail(err, rc, "a finalizer answered %s", lido_status_name(rc));
         else if (err != NULL)
-            *err = story;
+            *err = story, err->code = rc;
     }
     return rc;
 }

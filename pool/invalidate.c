@@ -13,6 +13,14 @@
 
 /* A connection that other threads use cannot be closed under them: the pool disowns it, and
    the last of them closes it. */
+static int hand_to_others(lido_pool *pool, struct lido_record *record,
+                          struct lido_conn *conn, struct lido_error *err)
+{
+    lido__record_expire_at(record, INT64_MIN);
+    lido__share_disown(pool, record);
+    return lido_conn_checkin(conn, NULL, err);
+}
+
 static int leave_to_others(lido_pool *pool, struct lido_record *record,
                            struct lido_conn *conn, const struct lido_error *reason,
                            struct lido_error *err)
@@ -22,8 +30,9 @@ static int leave_to_others(lido_pool *pool, struct lido_record *record,
 
     if (rc != LIDO_OK)
         return rc;
-    lido__share_disown(pool, record);
-    return lido_conn_checkin(conn, NULL, err);
+    if (!lido__lease_is_good(conn->cell, conn->generation))
+        return lido_fail(err, LIDO_STALE, "a hook ended the lease");
+    return hand_to_others(pool, record, conn, err);
 }
 
 static int close_and_end(lido_pool *pool, struct lido__cell *cell, struct lido_conn *conn,
@@ -34,6 +43,8 @@ static int close_and_end(lido_pool *pool, struct lido__cell *cell, struct lido_c
 
     if (rc != LIDO_OK)
         return rc;
+    if (pool->sharing == LIDO__SHARE_ALL && lido__share_count(pool, record) > 1)
+        return hand_to_others(pool, record, conn, err); /* they came while hooks ran */
     if (!lido__cell_try(cell, lido__slot_word(conn->generation, LIDO__LENT),
                         LIDO__RETURNING))
         return lido_fail(err, LIDO_STALE, "a hook ended the lease");

@@ -106,9 +106,12 @@ sqlite3 *lido_conn_sqlite(const struct lido_conn *conn)
 
 lido_pool *lido_conn_pool(const struct lido_conn *conn)
 {
+    lido_pool *pool;
+
     if (conn == NULL || lido__is_forked() || !is_lent(conn))
         return NULL;
-    return lido__cell_record(conn->cell)->pool;
+    pool = lido__cell_record(conn->cell)->pool;
+    return is_lent(conn) ? pool : NULL; /* any thread asks: it may have ended meanwhile */
 }
 
 static void write_label(struct lido__cell *cell, const char *label)

@@ -219,6 +219,8 @@ struct lido__claim {
     bool is_unique;
     struct lido_record *record; /* the answer */
     bool is_joined;             /* others have it already: share it */
+    bool has_waited;            /* for a bell, */
+    int64_t since_ns;           /* since then */
 };
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
 int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
@@ -270,8 +272,8 @@ void lido__chunks_give_back(lido_pool *pool);
 
 /* pool/share.c: leases that share a record. */
 int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
-                         struct lido__cell **out, struct lido_error *err)
-    LIDO_TSA(locks_excluded(pool->lock));
+                         struct lido__cell **out, uint64_t *generation,
+                         struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 /* A record in use that the calling thread may share, joined to claim; or one that it has to
    wait for (*must_wait). */
 int lido__share_join_locked(lido_pool *pool, struct lido__claim *claim, bool *must_wait,
@@ -299,16 +301,20 @@ void lido__share_disown(lido_pool *pool, struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
 /* Before the connection is closed under the only lease of a record: others do not join it
    meanwhile, nor afterwards if it has none then.  LIDO_SHARED if there are more leases. */
-int lido__share_reserve(struct lido_record *record, bool *is_reserved,
+int lido__share_reserve(struct lido_record *record, uint64_t *reserved,
                         struct lido_error *err);
-void lido__share_unreserve(struct lido_record *record, bool is_reserved);
+void lido__share_unreserve(struct lido_record *record, uint64_t reserved);
 /* How many leases share the record: 0 where none may. */
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
 /* Whose transaction it is on a record that threads share: enter before BEGIN, which waits
-   for another lease's to end; leave when it has ended. */
-int lido__share_txn_enter(struct lido__cell *cell, struct lido_error *err);
+   for another lease's to end; begun after it; leave when it has ended. */
+int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
+                          struct lido_error *err);
+void lido__share_txn_begun(struct lido__cell *cell);
 void lido__share_txn_leave(struct lido__cell *cell);
+/* Before a transaction is ended: one that is nobody's, for SQL text began it, is the cell's. */
+void lido__share_txn_claim(struct lido__cell *cell);
 /* False if another lease has the transaction. */
 bool lido__share_txn_is_mine(const struct lido__cell *cell);
 
@@ -354,7 +360,7 @@ static inline bool lido__record_is_outdated(const lido_pool *pool,
 int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                          struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
 /* Close hooks and the driver's close.  What the first hook returned; if `may_refuse` the
-   connection is then still open. */
+   connection is then still open.  LIDO_STALE if a hook ended the lease. */
 int lido__record_disconnect(lido_pool *pool, struct lido_record *record,
                             enum lido__close_reason reason, bool may_refuse,
                             struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
@@ -376,6 +382,9 @@ int lido__record_invalidate(lido_pool *pool, struct lido_record *record,
 int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__event event,
                       const struct lido_event *special, struct lido_error *err)
     LIDO_TSA(locks_excluded(pool->lock));
+/* True if a transaction is open, whosever it is.  A running SELECT outside of BEGIN reads,
+   but nothing is there to commit. */
+bool lido__record_is_in_txn(const struct lido_record *record);
 /* From now on the record's connection is the youngest of the pool. */
 uint64_t lido__record_stamp(lido_pool *pool, struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
@@ -388,6 +397,9 @@ void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)
 int lido__record_return(lido_pool *pool, struct lido_record *record,
                         bool transaction_was_reset, bool has_asked_reset,
                         struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+/* Ends the transaction of a lease whose connection others have too, and nothing else. */
+int lido__lease_end_txn(lido_pool *pool, struct lido__cell *cell, struct lido_error *why)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* The last steps of it: checkin hooks if it is a member, then back, to a waiter, or closed
    and away. */
 int lido__record_give_back(lido_pool *pool, struct lido_record *record,
@@ -397,6 +409,8 @@ int lido__record_give_back(lido_pool *pool, struct lido_record *record,
 /* Drops the one before; no place (pool is NULL): the new one. */
 void lido__info_set(lido_pool *pool, struct lido__info *place, void *info,
                     void (*destroy)(void *info));
+void *lido__info_get(lido_pool *pool, const struct lido__info *place)
+    LIDO_TSA(locks_excluded(pool->lock));
 void lido__info_drop(struct lido__info *info);
 int lido__finalizers_run(struct lido_record *record, struct lido_error *err);
 void lido__finalizers_drop(struct lido_record *record);

@@ -29,7 +29,7 @@ sqlite3 *lido_record_sqlite(const lido_record *record)
 
 int lido_record_connect(lido_record *record, struct lido_error *err)
 {
-    bool is_reserved;
+    uint64_t reserved;
     lido_pool *pool;
     int rc = check(record, err);
 
@@ -39,46 +39,46 @@ int lido_record_connect(lido_record *record, struct lido_error *err)
     if (record->handle != NULL &&
         !lido__record_is_outdated(pool, record, lido__age_ns(pool->config.clock)))
         return LIDO_OK;
-    rc = lido__share_reserve(record, &is_reserved, err);
+    rc = lido__share_reserve(record, &reserved, err);
     if (rc != LIDO_OK)
         return rc;
     rc = lido__record_connect(
         pool, record, lido__deadline_ns(pool->config.clock, pool->config.pool_timeout_ms),
         err);
-    lido__share_unreserve(record, is_reserved);
+    lido__share_unreserve(record, reserved);
     return rc;
 }
 
 int lido_record_close(lido_record *record, struct lido_error *err)
 {
-    bool is_reserved;
+    uint64_t reserved;
     int rc = check(record, err);
 
     if (rc != LIDO_OK || record->handle == NULL)
         return rc;
-    rc = lido__share_reserve(record, &is_reserved, err);
+    rc = lido__share_reserve(record, &reserved, err);
     if (rc != LIDO_OK)
         return rc;
     rc = lido__record_disconnect(record->pool, record, LIDO__CLOSE_INVALID, true, err);
-    lido__share_unreserve(record, is_reserved);
+    lido__share_unreserve(record, reserved);
     return rc;
 }
 
 int lido_record_invalidate(lido_record *record, const struct lido_error *reason,
                            struct lido_error *err)
 {
-    bool is_reserved;
+    uint64_t reserved;
     int rc = check(record, err);
 
     if (rc != LIDO_OK || record->handle == NULL)
         return rc;
-    rc = lido__share_reserve(record, &is_reserved, err);
+    rc = lido__share_reserve(record, &reserved, err);
     if (rc != LIDO_OK)
         return rc;
     rc = lido__record_ask_to_invalidate(record->pool, record, reason, err);
     if (rc == LIDO_OK)
         rc = lido__record_drop(record->pool, record, LIDO__CLOSE_INVALID, err);
-    lido__share_unreserve(record, is_reserved);
+    lido__share_unreserve(record, reserved);
     return rc;
 }
 
@@ -111,12 +111,16 @@ void lido_record_set_record_info(lido_record *record, void *info,
 
 void *lido_record_info(const lido_record *record)
 {
-    return record != NULL && !lido__is_forked() ? record->info.data : NULL;
+    return record != NULL && !lido__is_forked()
+               ? lido__info_get(record->pool, &record->info)
+               : NULL;
 }
 
 void *lido_record_record_info(const lido_record *record)
 {
-    return record != NULL && !lido__is_forked() ? record->record_info.data : NULL;
+    return record != NULL && !lido__is_forked()
+               ? lido__info_get(record->pool, &record->record_info)
+               : NULL;
 }
 
 int64_t lido_record_started_ns(const lido_record *record)

@@ -224,7 +224,8 @@ int lido__slot_detach(lido_pool *pool, struct lido_record *record,
         (*seat)->is_new = false;
         (*seat)->thread = record->thread;
         lido__cell_move(&(*seat)->own, LIDO__RETURNING);
-    } else {
+    } else if (lido__record_is(record,
+                               LIDO__DISOWNED)) { /* else a nested lease was faster */
         pool->disowned--;
         pool->detached++;
         lido__write(&record->standing, LIDO__DETACHED);

@@ -12,7 +12,9 @@
  *     last lease    LENT -> RETURNING, and the record goes back as any other
  *
  * Where all share, a transaction belongs to one cell, `txn_holder`, and who begins another
- * waits for the bell `txn_over`.
+ * waits for the bell `txn_over`.  One that SQL text began is nobody's, until somebody ends it;
+ * one that SQL text ended still has its holder, and rings nothing: who waits asks the driver
+ * when it comes and when its time is up.
  *
  * No wake-up is lost: stages, leases and holders change under the pool's lock, and a bell is
  * waited for by who looked under the same lock.
@@ -31,7 +33,7 @@ static struct lido__cell *take_cell_locked(lido_pool *pool)
         at = at->next;
     if (at == NULL)
         return NULL;
-    lido__cell_set_record(at, NULL);
+    at->is_bound = false; /* the record stays: who has an old lease may be looking */
     lido__write(&at->told, 0);
     lido__cell_move(at, LIDO__LENT);
     return at;
@@ -62,7 +64,8 @@ static void drop_cell(lido_pool *pool, struct lido__cell *cell)
 }
 
 int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
-                         struct lido__cell **out, struct lido_error *err)
+                         struct lido__cell **out, uint64_t *generation,
+                         struct lido_error *err)
 {
     struct lido__cell *cell = take_cell(pool);
     struct lido_record *record;
@@ -86,6 +89,9 @@ int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
         record->is_unique = claim->is_unique && !pool->config.kind->binds;
     }
     lido__cell_set_record(cell, record);
+    cell->is_bound = true;
+    /* Read here: once the lock is free the lease may be ended, and the cell another's. */
+    *generation = lido__slot_generation(lido__read(&cell->word));
     lido__mutex_unlock(&pool->lock);
     *out = cell;
     return LIDO_OK;
@@ -215,8 +221,8 @@ static void end_all_locked(lido_pool *pool, const struct lido_record *record)
     for (struct lido__cell *at = lido__cells_first(pool); at != NULL; at = at->next) {
         uint64_t word = lido__read(&at->word);
 
-        if (lido__slot_state(word) != LIDO__LENT || lido__cell_record(at) != record ||
-            !lido__cell_try(at, word, LIDO__RETURNING))
+        if (lido__slot_state(word) != LIDO__LENT || !at->is_bound ||
+            lido__cell_record(at) != record || !lido__cell_try(at, word, LIDO__RETURNING))
             continue;
         lido__publish(&at->checkins, lido__read(&at->checkins) + 1);
         leave_locked(pool, at);
@@ -248,24 +254,24 @@ bool lido__share_end_all_locked(lido_pool *pool, struct lido_record *record)
 void lido__share_disown(lido_pool *pool, struct lido_record *record)
 {
     lido__mutex_lock(&pool->lock);
-    if (lido__record_is(record, LIDO__MEMBER))
+    if (record->leases > 0 && lido__record_is(record, LIDO__MEMBER))
         lido__slot_disown_locked(pool, record, LIDO__DISOWNED);
     lido__mutex_unlock(&pool->lock);
 }
 
-int lido__share_reserve(struct lido_record *record, bool *is_reserved,
+int lido__share_reserve(struct lido_record *record, uint64_t *reserved,
                         struct lido_error *err)
 {
     lido_pool *pool = record->pool;
     bool is_others;
 
-    *is_reserved = false;
+    *reserved = 0;
     if (pool->sharing != LIDO__SHARE_ALL)
         return LIDO_OK;
     lido__mutex_lock(&pool->lock);
     is_others = record->leases > 1;
-    *is_reserved = record->leases == 1 && record->stage == LIDO__STAGE_READY;
-    if (*is_reserved) {
+    if (record->leases == 1 && record->stage == LIDO__STAGE_READY) {
+        *reserved = lido__read(&record->own.word);
         record->stage = LIDO__STAGE_ASKING; /* its own thread may share it */
         record->thread = lido__thread();
     }
@@ -274,15 +280,20 @@ int lido__share_reserve(struct lido_record *record, bool *is_reserved,
                      : LIDO_OK;
 }
 
-void lido__share_unreserve(struct lido_record *record, bool is_reserved)
+void lido__share_unreserve(struct lido_record *record, uint64_t reserved)
 {
     lido_pool *pool = record->pool;
 
-    if (!is_reserved)
+    if (reserved == 0)
         return;
-    if (record->handle == NULL)
-        lido__share_disown(pool, record);
-    lido__share_set_stage(pool, record, LIDO__STAGE_READY);
+    lido__mutex_lock(&pool->lock);
+    if (lido__read(&record->own.word) == reserved) { /* else a hook ended the lease */
+        if (record->handle == NULL && lido__record_is(record, LIDO__MEMBER))
+            lido__slot_disown_locked(pool, record, LIDO__DISOWNED);
+        record->stage = LIDO__STAGE_READY;
+        lido__bell_ring_locked(&pool->shared);
+    }
+    lido__mutex_unlock(&pool->lock);
 }
 
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
@@ -304,37 +315,109 @@ static bool has_holder(const struct lido__cell *cell)
            cell != &lido__cell_record(cell)->own;
 }
 
-int lido__share_txn_enter(struct lido__cell *cell, struct lido_error *err)
+/* True if lido began the holder's transaction, and it is over without lido having ended it.
+   The lock is free while the driver is asked. */
+static bool is_ended_by_text_locked(lido_pool *pool, struct lido_record *record)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    const struct lido__cell *holder = record->txn_holder;
+    const uint64_t number = record->txn_number;
+    bool is_open;
+
+    if (!record->txn_has_begun)
+        return false;
+    lido__mutex_unlock(&pool->lock);
+    is_open = lido__record_is_in_txn(record);
+    lido__mutex_lock(&pool->lock);
+    return !is_open && record->txn_holder == holder && record->txn_number == number;
+}
+
+/* Waits until nobody has the transaction, or an outer lease of this thread is found to have it,
+   or the time is up. */
+static void await_txn_locked(lido_pool *pool, struct lido_record *record, bool *is_own)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    int64_t deadline_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
+    bool is_in_time = true;
+
+    *is_own = false;
+    while (record->txn_holder != NULL && !*is_own) {
+        if (is_ended_by_text_locked(pool, record)) {
+            record->txn_holder = NULL;
+            break;
+        }
+        if (!is_in_time || record->txn_holder == NULL)
+            break;
+        *is_own = lido__read(&record->txn_holder->owner) == lido__thread();
+        if (!*is_own)
+            is_in_time = lido__bell_wait_locked(&pool->txn_over, &pool->lock,
+                                                pool->config.clock, deadline_ns);
+    }
+}
+
+static void hold_txn_locked(struct lido_record *record, struct lido__cell *cell)
+{
+    record->txn_holder = cell;
+    record->txn_number++;
+    record->txn_has_begun = false;
+}
+
+int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
+                          struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     lido_pool *pool = record->pool;
-    bool is_in_time = true, is_own = false;
-    int64_t deadline_ns;
+    bool is_own, is_free, is_good;
 
     if (!has_holder(cell))
         return LIDO_OK;
-    deadline_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
     lido__mutex_lock(&pool->lock);
-    while (record->txn_holder != NULL && record->txn_holder != cell && is_in_time) {
-        is_own = lido__read(&record->txn_holder->owner) == lido__thread();
-        if (is_own)
-            break;
-        is_in_time = lido__bell_wait_locked(&pool->txn_over, &pool->lock,
-                                            pool->config.clock, deadline_ns);
-    }
-    if (is_in_time && !is_own)
-        record->txn_holder = cell;
+    if (record->txn_holder != cell)
+        await_txn_locked(pool, record, &is_own);
+    else
+        is_own = false;
+    is_free = record->txn_holder == NULL || record->txn_holder == cell;
+    is_good = lido__lease_is_good(cell, generation);
+    if (is_free && is_good)
+        hold_txn_locked(record, cell);
     lido__mutex_unlock(&pool->lock);
+    if (!is_good)
+        return lido_fail(err, LIDO_STALE, "the lease ended while it waited");
+    if (is_free)
+        return LIDO_OK;
     if (is_own)
         return lido_fail(err, LIDO_IN_TXN,
                          "this thread has a transaction open by another lease of the same "
                          "connection");
-    if (!is_in_time)
-        return lido_fail(err, SQLITE_BUSY,
-                         "waited %lld ms for the transaction of another lease of the same "
-                         "connection",
-                         (long long)pool->config.timeout_ms);
-    return LIDO_OK;
+    return lido_fail(err, SQLITE_BUSY,
+                     "waited %lld ms for the transaction of another lease of the same "
+                     "connection",
+                     (long long)pool->config.timeout_ms);
+}
+
+void lido__share_txn_begun(struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+
+    if (!has_holder(cell))
+        return;
+    lido__mutex_lock(&pool->lock);
+    record->txn_has_begun = record->txn_holder == cell;
+    lido__mutex_unlock(&pool->lock);
+}
+
+void lido__share_txn_claim(struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+
+    if (!has_holder(cell))
+        return;
+    lido__mutex_lock(&pool->lock);
+    if (record->txn_holder == NULL)
+        hold_txn_locked(record, cell);
+    lido__mutex_unlock(&pool->lock);
 }
 
 void lido__share_txn_leave(struct lido__cell *cell)

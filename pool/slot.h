@@ -74,6 +74,10 @@ struct lido__cell {
     bool is_beginning; /* begin hooks run: a begin inside is a recursion */
     bool has_begun;    /* lido_txn_begin succeeded and nothing ended it since */
 
+    /* Guarded by the pool's lock. */
+    bool
+        is_bound; /* `record` is of this lease, not yet of the one before; of a shared cell */
+
     struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
 
     /* One thread at a time writes them, the holder. */
@@ -124,6 +128,8 @@ struct lido_record {
     int stage;             /* enum lido__stage, where leases share it */
     bool is_unique;        /* no later checkout may share it */
     struct lido__cell *txn_holder; /* whose transaction it is, where threads share it */
+    uint64_t txn_number;           /* counts its holders */
+    bool txn_has_begun;            /* the holder's lido_txn_begin succeeded */
 
     struct lido_record *next; /* pool/chunks.c: the pool's list of slots; constant */
 };

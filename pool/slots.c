@@ -209,15 +209,32 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     return self.record != NULL ? LIDO_OK : fail_closed(err);
 }
 
+/* The waiting of those that stand in no line.  False if the time is up. */
+static bool wait_for_bell_locked(lido_pool *pool, struct lido__bell *bell,
+                                 struct lido__claim *claim)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    const struct lido_clock *clock = pool->config.clock;
+    bool is_in_time;
+
+    if (!claim->has_waited)
+        claim->since_ns = lido__wait_ns(clock);
+    claim->has_waited = true;
+    pool->counts.waiting++;
+    is_in_time = lido__bell_wait_locked(bell, &pool->lock, clock, claim->deadline_ns);
+    pool->counts.waiting--;
+    return is_in_time;
+}
+
 /* Waits while another thread runs first_connect, until the deadline or the closing.  Not with
    a slot in hand: the hook may itself need the last one. */
-static void wait_for_first_locked(lido_pool *pool, bool *is_in_time, int64_t deadline_ns)
+static void wait_for_first_locked(lido_pool *pool, bool *is_in_time,
+                                  struct lido__claim *claim)
     LIDO_TSA(requires_capability(pool->lock))
 {
     while (*is_in_time && lido__first_is_others_locked(pool) &&
            (lido__read(&pool->gate) & LIDO__GATE_CLOSED) == 0)
-        *is_in_time = lido__bell_wait_locked(&pool->first_ran, &pool->lock,
-                                             pool->config.clock, deadline_ns);
+        *is_in_time = wait_for_bell_locked(pool, &pool->first_ran, claim);
 }
 
 /* One look: an answer in claim->record, or an error, or neither.  *must_wait: a record that
@@ -249,17 +266,16 @@ int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_err
     int rc;
 
     claim->record = NULL;
-    claim->is_joined = false;
+    claim->is_joined = claim->has_waited = false;
     lido__mutex_lock(&pool->lock);
     for (;;) {
-        wait_for_first_locked(pool, &is_in_time, claim->deadline_ns);
+        wait_for_first_locked(pool, &is_in_time, claim);
         rc = look_locked(pool, claim, &must_wait, &is_full, err);
         if (rc != LIDO_OK || claim->record != NULL || (must_wait && !is_in_time))
             break;
         if (must_wait) {
-            is_in_time = claim->timeout_ms != 0 &&
-                         lido__bell_wait_locked(&pool->shared, &pool->lock,
-                                                pool->config.clock, claim->deadline_ns);
+            is_in_time =
+                claim->timeout_ms != 0 && wait_for_bell_locked(pool, &pool->shared, claim);
         } else if (is_full) {
             break;
         } else {
@@ -270,6 +286,9 @@ int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_err
             lido__mutex_lock(&pool->lock);
         }
     }
+    if (claim->has_waited)
+        count_wait_locked(pool,
+                          (uint64_t)(lido__wait_ns(pool->config.clock) - claim->since_ns));
     if (rc == LIDO_OK && claim->record == NULL && !must_wait && claim->timeout_ms != 0 &&
         pool->config.kind->waits)
         return wait_in_line(pool, claim, err);

@@ -98,7 +98,7 @@ static struct lido_pool_stats collect_locked(lido_pool *pool)
     stats.detached = pool->detached;
     stats.disowned = pool->disowned;
     stats.overflow = config->kind->counts_overflow ? stats.live - config->pool_size : 0;
-    stats.waiting = (int64_t)(gate / LIDO__GATE_WAITER);
+    stats.waiting += (int64_t)(gate / LIDO__GATE_WAITER);
     if (pool->waiters.oldest != NULL)
         stats.oldest_wait_ns =
             lido__wait_ns(config->clock) - pool->waiters.oldest->since_ns;

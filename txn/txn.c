@@ -19,23 +19,10 @@ static int state_of(const struct lido_record *record)
     return driver->table->txn_state(driver->ctx, record->handle);
 }
 
-/* True if a transaction is open, whosever it is.  A running SELECT outside of BEGIN reads,
-   but nothing is there to commit. */
-static bool is_any_open(const struct lido_record *record)
-{
-    bool is_sqlite =
-        (record->pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
-
-    if (record->handle == NULL)
-        return false;
-    return is_sqlite ? !sqlite3_get_autocommit(record->handle)
-                     : state_of(record) != LIDO_TXN_NONE;
-}
-
 /* True if one is open that is not another lease's. */
 static bool is_open(const struct lido__cell *cell)
 {
-    return lido__share_txn_is_mine(cell) && is_any_open(lido__cell_record(cell));
+    return lido__share_txn_is_mine(cell) && lido__record_is_in_txn(lido__cell_record(cell));
 }
 
 int lido_txn_state(const struct lido_conn *conn)
@@ -116,16 +103,18 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
     const struct lido__driver *driver = &record->pool->config.driver;
     int rc;
 
-    if (is_any_open(record))
+    if (lido__record_is_in_txn(record))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
     if (mode == LIDO_BEGIN_DEFAULT)
         mode = record->pool->config.begin_mode;
     rc = ask_begin_hooks(cell, conn, &mode, err);
     if (rc == LIDO_OK && !is_open(cell))
         rc = driver->table->begin(driver->ctx, record->handle, mode, err);
-    if (rc == LIDO_OK)
-        cell->has_begun = true;
-    return rc;
+    if (rc != LIDO_OK)
+        return rc;
+    cell->has_begun = true;
+    lido__share_txn_begun(cell);
+    return LIDO_OK;
 }
 
 int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *err)
@@ -147,7 +136,7 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
                          "it may issue BEGIN itself, or change the mode");
     if (is_open(cell))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
-    rc = lido__share_txn_enter(cell, err);
+    rc = lido__share_txn_enter(cell, conn->generation, err);
     if (rc != LIDO_OK)
         return rc;
     rc = begin(cell, conn, mode, err);
@@ -214,6 +203,7 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     driver = &record->pool->config.driver;
     if (driver->table->commit == NULL)
         return fail_no_transactions(record, err);
+    lido__share_txn_claim(cell);
     if (!is_open(cell))
         return fail_none_open(cell, false, outcome, err);
     rc = ask_commit_hooks(cell, conn, outcome, err);
@@ -238,6 +228,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     driver = &record->pool->config.driver;
     if (driver->table->rollback == NULL)
         return fail_no_transactions(record, err);
+    lido__share_txn_claim(cell);
     if (!is_open(cell)) {
         forget(cell);
         return LIDO_OK;
@@ -248,7 +239,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);
-    if (rc == LIDO_OK)
+    if (rc == LIDO_OK || !is_open(cell))
         forget(cell);
     return rc;
 }

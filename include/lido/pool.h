@@ -174,7 +174,7 @@ LIDO_API int lido_pool_dispose(lido_pool *pool, struct lido_error *err);
  *
  * Ownership: on success *out owns a pool, which lives by itself.
  * Threads:   any.
- * Fails:     LIDO_FORKED, SQLITE_NOMEM.
+ * Fails:     LIDO_FORKED, SQLITE_NOMEM; of a named memory database what opening it answers.
  */
 LIDO_API int lido_pool_recreate(lido_pool *pool, lido_pool **out,
                                 struct lido_error *err) LIDO_CHECKED;

@@ -182,6 +182,25 @@ Test(open_database, a_named_memory_database_lives_as_long_as_its_pool)
     lido_pool_free(pool);
 }
 
+/* A pragma of the connection that keeps it alive meets another pool's lock. */
+Test(open_database, a_named_memory_database_that_is_locked_is_waited_for)
+{
+    static const char *const url = "sqlite:///file:/locked?uri=1&vfs=memdb&pool=queue";
+    lido_pool *pool = open_pool(url), *second;
+    struct lido_conn conn = take(pool);
+    char with_pragma[100];
+
+    execute(&conn, "CREATE TABLE t (x); BEGIN EXCLUSIVE");
+    snprintf(with_pragma, sizeof with_pragma, "%s&timeout=0.01&synchronous=normal", url);
+    cr_assert_eq(lido_pool_open(&second, with_pragma, NULL, &err), SQLITE_BUSY, "%s",
+                 err.text);
+    execute(&conn, "COMMIT");
+    cr_assert_eq(lido_pool_open(&second, with_pragma, NULL, &err), LIDO_OK, "%s", err.text);
+    lido_pool_free(second);
+    cr_assert_eq(lido_conn_checkin(&conn, NULL, &err), LIDO_OK);
+    lido_pool_free(pool);
+}
+
 /* --- begin ---------------------------------------------------------------------------- */
 
 Test(open_database, isolation_level_is_another_name_of_begin)

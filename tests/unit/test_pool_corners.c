@@ -210,6 +210,41 @@ Test(pool_corners, a_hook_that_closes_the_connection_is_named)
     }
 }
 
+static int fail_for_good(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx, (void)event;
+    return lido_fail(err, SQLITE_IOERR, "the disk is gone") | LIDO_FATAL;
+}
+
+static int finalize_for_good(void *ctx, void *handle, struct lido_error *err)
+{
+    (void)handle;
+    return fail_for_good(ctx, NULL, err);
+}
+
+Test(pool_corners, a_text_survives_that_its_code_is_made_fatal)
+{
+    static const struct lido_events events = { .size = sizeof events,
+                                               .reset = fail_for_good };
+    struct lido_pool_options options = handy_options("queue");
+    lido_pool *pool = handy_open(&options);
+    struct lido_conn conn = handy_take(pool);
+
+    cr_assert_eq(lido_conn_add_finalizer(&conn, finalize_for_good, NULL, NULL, &handy_err),
+                 LIDO_OK);
+    cr_expect_eq(lido_conn_checkin(&conn, NULL, &handy_err), SQLITE_IOERR | LIDO_FATAL);
+    cr_expect_eq(handy_err.code, SQLITE_IOERR | LIDO_FATAL);
+    cr_expect_str_eq(handy_err.text, "the disk is gone");
+
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, NULL, NULL, NULL),
+                 LIDO_OK);
+    conn = handy_take(pool);
+    cr_expect_eq(lido_conn_checkin(&conn, NULL, &handy_err), SQLITE_IOERR | LIDO_FATAL);
+    cr_expect_eq(handy_err.code, SQLITE_IOERR | LIDO_FATAL);
+    cr_expect_str_eq(handy_err.text, "the disk is gone");
+    handy_end(pool);
+}
+
 /* --- what the host has on its own handle ------------------------------------------------ */
 
 static int count_temp(sqlite3 *db)

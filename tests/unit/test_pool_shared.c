@@ -237,9 +237,11 @@ static int let_ask(void *ctx, const struct lido_event *event, struct lido_error 
     (void)ctx;
     cr_expect_eq(handy_number(&conn), 1);
     handy_give(&conn);
+    cr_expect_eq(handy_stats(event->pool).waiting, 0);
     worker_ask(&asker, worker_take);
-    while (fake_clock_reads() < reads + 2) /* it has looked, and waits */
+    while (fake_clock_reads() < reads + 3) /* it has looked, and waits */
         sched_yield();
+    cr_expect_eq(handy_stats(event->pool).waiting, 1);
     return lido_fail(err, SQLITE_AUTH, "refused");
 }
 
@@ -266,5 +268,21 @@ Test(pool_shared, who_comes_while_a_record_is_closed_waits_for_what_becomes_of_i
     worker_end(&asker);
     handy_give(&conn);
     cr_expect_eq(handy_stats(pool).connects, 1);
+    cr_expect_eq(handy_stats(pool).waits, 1);
+    cr_expect_eq(handy_stats(pool).waiting, 0);
+    handy_end(pool);
+}
+
+Test(pool_shared, one_that_was_replaced_for_its_age_is_counted_so_when_it_comes_back)
+{
+    lido_pool *pool = open_static();
+    struct lido_conn one = handy_take(pool), two;
+
+    cr_assert_eq(lido_conn_invalidate_soft(&one, NULL, NULL), LIDO_OK);
+    two = handy_take(pool);
+    cr_expect_eq(handy_number(&two), 2);
+    handy_give(&one);
+    cr_expect_eq(handy_stats(pool).closed_old, 1);
+    handy_give(&two);
     handy_end(pool);
 }

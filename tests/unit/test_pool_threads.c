@@ -108,6 +108,8 @@ Test(pool_threads, pool_size_bounds_what_is_idle_the_oldest_goes_first)
     cr_expect_str_eq(fake_driver_calls(), "reset 2, close 1");
     handy_give(&conn);
     cr_expect_str_eq(fake_driver_calls(), "reset 3, close 2");
+    cr_expect_eq(handy_stats(pool).closed_surplus, 2);
+    cr_expect_eq(handy_stats(pool).closed_idle, 0);
     conn = handy_take(pool);
     cr_expect_eq(handy_number(&conn), 3);
     handy_give(&conn);
