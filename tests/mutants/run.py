@@ -62,6 +62,7 @@ class Copy:
         if not (self.build / 'build.ninja').exists():
             self.call('meson', 'setup', self.build, self.source, '-Doptimization=1',
                       '-Ddocs=disabled', '-Dzdb=disabled')
+        self.call('ninja', '-C', self.build, 'build.ninja')  # in case tests have come or gone
         self.tests = self.read_tests()
         self.sound = set()  # tests that were seen to pass on sound sources
         self.said = ''      # by the last test
