@@ -105,7 +105,6 @@ struct known {
 };
 static const struct known known[] = {
     { "cache", read_cache, 0 },
-    { "cached_statements", read_count, 0 },
     { "create", read_create, 0 },
     { "detect_types", read_count, 0 },
     { "dqs", NULL, offsetof(struct lido__sqlite_keys, dqs) },
@@ -152,7 +151,7 @@ static int fail_unknown(const char *key, struct lido_error *err)
                          "seconds");
     return lido_fail(err, LIDO_BAD_URL,
                      "the key %.50s is not known; the driver sqlite takes: cache, "
-                     "cached_statements, create, detect_types, dqs, immutable, "
+                     "create, detect_types, dqs, immutable, "
                      "isolation_level, load_extension, mode, trusted_schema, uri, vfs, and "
                      "pragmas",
                      key);

@@ -50,6 +50,14 @@ static const struct lido__named resets[] = {
     { "none", LIDO_RESET_NONE },         { "true", LIDO_RESET_ROLLBACK },
     { "false", LIDO_RESET_NONE },        { NULL, 0 },
 };
+static const struct lido__named texts[] = { { "strict", LIDO_TEXT_STRICT },
+                                            { "warn", LIDO_TEXT_WARN },
+                                            { "raw", LIDO_TEXT_RAW },
+                                            { NULL, 0 } };
+static const struct lido__named autobegins[] = { { "off", LIDO_AUTOBEGIN_OFF },
+                                                 { "read", LIDO_AUTOBEGIN_READ },
+                                                 { "write", LIDO_AUTOBEGIN_WRITE },
+                                                 { NULL, 0 } };
 static const struct lido__named profiles[] = { { "server", 1 }, { NULL, 0 } };
 
 #define FROM(field) offsetof(struct lido_pool_options, field)
@@ -95,6 +103,11 @@ const struct lido__option lido__options[] = {
       TO(strict), NULL },
     { "shared_transaction", "shared_transaction", LIDO__OPTION_TRUTH, 0, STATIC, 0,
       FROM(shared_transaction), TO(shared_transaction), NULL },
+    { "cached_statements", "cached_statements", LIDO__OPTION_INT, 0, ALL, 0,
+      FROM(cached_statements), TO(cached_statements), NULL },
+    { "text", "text", LIDO__OPTION_WORD, 0, ALL, 0, FROM(text), TO(text), texts },
+    { "autobegin", "autobegin", LIDO__OPTION_WORD, 0, ALL, 0, FROM(autobegin),
+      TO(autobegin), autobegins },
     { "profile", NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, profiles },
     { LIDO__MANAGER_KEY, NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, NULL },
 };

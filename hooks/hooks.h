@@ -26,6 +26,9 @@ enum lido__event {
     LIDO__BEGIN,
     LIDO__COMMIT,
     LIDO__ROLLBACK,
+    LIDO__BEFORE_EXECUTE,
+    LIDO__AFTER_EXECUTE,
+    LIDO__HANDLE_ERROR,
     LIDO__EVENTS, /* how many */
 };
 

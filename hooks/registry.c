@@ -32,7 +32,8 @@ static const size_t events_ends[] = {
     END(struct lido_events, soft_invalidate), END(struct lido_events, close),
     END(struct lido_events, detach),          END(struct lido_events, close_detached),
     END(struct lido_events, begin),           END(struct lido_events, commit),
-    END(struct lido_events, rollback),
+    END(struct lido_events, rollback),        END(struct lido_events, before_execute),
+    END(struct lido_events, after_execute),   END(struct lido_events, handle_error),
 };
 static const size_t options_ends[] = {
     END(struct lido_hook_options, first),
@@ -41,8 +42,8 @@ static const size_t options_ends[] = {
 };
 static_assert(sizeof events_ends / sizeof events_ends[0] == LIDO__EVENTS,
               "an end for each event");
-static_assert(END(struct lido_events, rollback) == sizeof(struct lido_events),
-              "rollback is the last member");
+static_assert(END(struct lido_events, handle_error) == sizeof(struct lido_events),
+              "handle_error is the last member");
 static_assert(END(struct lido_hook_options, destroy) == sizeof(struct lido_hook_options),
               "destroy is the last member");
 
@@ -202,6 +203,9 @@ static struct lido__listener *listener_new(const struct lido_events *events, voi
     listener->callbacks[LIDO__BEGIN] = events->begin;
     listener->callbacks[LIDO__COMMIT] = events->commit;
     listener->callbacks[LIDO__ROLLBACK] = events->rollback;
+    listener->callbacks[LIDO__BEFORE_EXECUTE] = events->before_execute;
+    listener->callbacks[LIDO__AFTER_EXECUTE] = events->after_execute;
+    listener->callbacks[LIDO__HANDLE_ERROR] = events->handle_error;
     listener->ctx = ctx;
     listener->destroy = options->destroy;
     listener->is_once = options->once != 0;

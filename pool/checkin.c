@@ -20,6 +20,21 @@ static bool is_outside(const struct lido_record *record)
            lido__record_is(record, LIDO__ADOPTED);
 }
 
+/* The statements of a lease that ends, or of all, go back to the cache. */
+static void end_statements(const lido_pool *pool, struct lido_record *record,
+                           const struct lido__cell *owner)
+{
+    sqlite3_mutex *mutex;
+
+    if (record->statements == NULL || record->handle == NULL)
+        return;
+    mutex = pool->sharing == LIDO__SHARE_ALL ? sqlite3_db_mutex(record->handle) : NULL;
+    sqlite3_mutex_enter(mutex);
+    if (lido__statements_in_use(record->statements) > 0)
+        lido__statements_give_all(record->statements, owner);
+    sqlite3_mutex_leave(mutex);
+}
+
 /* Makes the connection clean, or says why it is not. */
 static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset *found,
                  struct lido_error *why)
@@ -27,6 +42,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     const struct lido__driver *driver = &pool->config.driver;
     int how = pool->config.reset_on_return, rc = LIDO_OK;
 
+    end_statements(pool, record, NULL);
     if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;
     if (driver->table->reset != NULL)
@@ -108,6 +124,7 @@ static void let_go(lido_pool *pool, struct lido_record *record)
 {
     const struct lido__driver *driver = &pool->config.driver;
 
+    lido__statements_drop(record->statements);
     if (record->handle != NULL && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);
     record->handle = NULL;
@@ -275,6 +292,7 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
     bool has_asked = false;
     int rc = LIDO_OK, later;
 
+    end_statements(pool, record, cell);
     if (pool->sharing == LIDO__SHARE_ALL) {
         if (lido__share_leave_if_last(pool, cell))
             return lido__record_return(pool, record, transaction_was_reset, false, err);

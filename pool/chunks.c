@@ -48,6 +48,7 @@ static void set_up_slot(struct lido_record *slot, lido_pool *pool, bool is_new)
     lido__cell_set_record(&slot->own, slot);
     slot->pool = pool;
     slot->handle = NULL;
+    slot->statements = NULL;
     slot->next = slot + 1;
 }
 

@@ -242,6 +242,7 @@ int lido__record_drop(lido_pool *pool, struct lido_record *record,
     if (record->handle == NULL)
         return LIDO_OK;
     lido__finalizers_drop(record);
+    lido__statements_drop(record->statements);
     lido__assert_unlocked();
     rc = driver->table->close(driver->ctx, record->handle, is_suspect, &failure);
     record->handle = NULL;

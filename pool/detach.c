@@ -107,6 +107,7 @@ int lido_conn_steal(struct lido_conn *conn, void **handle, struct lido_error *er
     lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
     if (cell != &record->own)
         lido__share_leave(pool, cell);
+    lido__statements_drop(record->statements);
     driver = &pool->config.driver;
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);

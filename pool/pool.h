@@ -10,6 +10,7 @@
  */
 #include "base/sync.h"
 #include "driver/driver.h"
+#include "driver/statements.h"
 #include "driver/url.h"
 #include "hooks/hooks.h"
 #include "pool/slot.h"
@@ -45,6 +46,9 @@ struct lido__pool_config {
     bool use_threadlocal;
     bool strict;
     bool shared_transaction;
+    int64_t cached_statements;
+    int text;      /* LIDO_TEXT_... */
+    int autobegin; /* LIDO_AUTOBEGIN_... */
     bool pre_ping;
     int reset_on_return; /* LIDO_RESET_... */
     int begin_mode;

@@ -194,6 +194,8 @@ void lido__slot_vacate(lido_pool *pool, struct lido_record *record)
 {
     assert(record->handle == NULL);
     lido__finalizers_drop(record);
+    lido__statements_free(record->statements);
+    record->statements = NULL;
     lido__info_drop(&record->info);
     lido__info_drop(&record->record_info);
     lido__slot_release(pool, record, true);

@@ -97,7 +97,8 @@ struct lido__info {
     void (*destroy)(void *data); /* or NULL */
 };
 
-struct lido__finalizer; /* pool/info.c */
+struct lido__finalizer;  /* pool/info.c */
+struct lido__statements; /* driver/statements.h */
 
 struct lido_record {
     struct lido__cell own;
@@ -110,7 +111,8 @@ struct lido_record {
     lido__word expires_ns; /* on the age clock: past it the connection is replaced; others
                               read it, where leases share */
     lido__word stamp;      /* the pool's count when the opening of its connection began */
-    struct lido__finalizer *finalizers; /* the last added first */
+    struct lido__finalizer *finalizers;  /* the last added first */
+    struct lido__statements *statements; /* NULL: none was prepared here yet */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     bool is_new;              /* no connection was ever opened here since it was vacant */
     bool is_fresh;            /* just connected: not to be pinged */

@@ -9,7 +9,7 @@
  *
  * Threads: the one that checked the connection out.
  */
-#include "pool/pool.h"
+#include "txn/txn.h"
 #include <lido/txn.h>
 
 static int state_of(const struct lido_record *record)
@@ -19,10 +19,15 @@ static int state_of(const struct lido_record *record)
     return driver->table->txn_state(driver->ctx, record->handle);
 }
 
-/* True if one is open that is not another lease's. */
-static bool is_open(const struct lido__cell *cell)
+bool lido__txn_is_open(const struct lido__cell *cell)
 {
     return lido__share_txn_is_mine(cell) && lido__record_is_in_txn(lido__cell_record(cell));
+}
+
+void lido__txn_forget(struct lido__cell *cell)
+{
+    cell->has_begun = false;
+    lido__share_txn_leave(cell);
 }
 
 int lido_txn_state(const struct lido_conn *conn)
@@ -56,7 +61,7 @@ static void undo_begin(const struct lido__cell *cell)
     const struct lido__driver *driver = &record->pool->config.driver;
     int outcome;
 
-    if (driver->table->rollback != NULL && is_open(cell))
+    if (driver->table->rollback != NULL && lido__txn_is_open(cell))
         driver->table->rollback(driver->ctx, record->handle, &outcome, NULL);
 }
 
@@ -108,7 +113,7 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
     if (mode == LIDO_BEGIN_DEFAULT)
         mode = record->pool->config.begin_mode;
     rc = ask_begin_hooks(cell, conn, &mode, err);
-    if (rc == LIDO_OK && !is_open(cell))
+    if (rc == LIDO_OK && !lido__txn_is_open(cell))
         rc = driver->table->begin(driver->ctx, record->handle, mode, err);
     if (rc != LIDO_OK)
         return rc;
@@ -134,7 +139,7 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
         return lido_fail(err, LIDO_RECURSION,
                          "a begin hook began a transaction by lido; "
                          "it may issue BEGIN itself, or change the mode");
-    if (is_open(cell))
+    if (lido__txn_is_open(cell))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
     rc = lido__share_txn_enter(cell, conn->generation, err);
     if (rc != LIDO_OK)
@@ -174,16 +179,10 @@ static int ask_commit_hooks(struct lido__cell *cell, const struct lido_conn *con
         return rc != LIDO_OK ? rc : over;
     }
     *outcome = LIDO_OUTCOME_OPEN;
-    if (is_open(cell))
+    if (lido__txn_is_open(cell))
         return rc;
     over = fail_none_open(cell, true, outcome, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : over;
-}
-
-static void forget(struct lido__cell *cell)
-{
-    cell->has_begun = false;
-    lido__share_txn_leave(cell);
 }
 
 int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_error *err)
@@ -204,14 +203,14 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     if (driver->table->commit == NULL)
         return fail_no_transactions(record, err);
     lido__share_txn_claim(cell);
-    if (!is_open(cell))
+    if (!lido__txn_is_open(cell))
         return fail_none_open(cell, false, outcome, err);
     rc = ask_commit_hooks(cell, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->commit(driver->ctx, record->handle, outcome, err);
     if (*outcome != LIDO_OUTCOME_OPEN)
-        forget(cell);
+        lido__txn_forget(cell);
     return rc;
 }
 
@@ -229,8 +228,8 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     if (driver->table->rollback == NULL)
         return fail_no_transactions(record, err);
     lido__share_txn_claim(cell);
-    if (!is_open(cell)) {
-        forget(cell);
+    if (!lido__txn_is_open(cell)) {
+        lido__txn_forget(cell);
         return LIDO_OK;
     }
     rc = fire(cell, LIDO__ROLLBACK, conn, NULL, err);
@@ -239,7 +238,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);
-    if (rc == LIDO_OK || !is_open(cell))
-        forget(cell);
+    if (rc == LIDO_OK || !lido__txn_is_open(cell))
+        lido__txn_forget(cell);
     return rc;
 }

@@ -26,6 +26,8 @@
  *                                    (cleaned, finalizers) close_detached (driver closes)
  *     dispose                        close (driver closes), for each idle connection
  *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK)
+ *     statement of <lido/stmt.h>     before_execute (its rows) handle_error, if it failed;
+ *                                    after_execute
  *
  * A hook that returns LIDO_OK lets the work go on.  Any other code stops the hooks after it
  * and reaches the caller unchanged, with the text that the hook wrote by lido_fail() (its
@@ -49,6 +51,10 @@
  *                              is closed all the same
  *     begin                    no transaction begins; one that the hook began is rolled back
  *     commit, rollback         the driver is not called and the transaction stays open
+ *     before_execute           the statement does not run
+ *     after_execute            the caller gets the code, if the statement had not failed; what
+ *                              it did is done
+ *     handle_error             the caller gets this code and text in the place of SQLite's
  *
  * Of a connection that the pool itself gives up (a ping or a checkout hook refused it, it did
  * not come clean) these hooks are told, and cannot keep it: what they return is logged, or
@@ -76,13 +82,20 @@ struct lido_event {
     size_t size;
     lido_pool *pool;
     lido_record *record;          /* the slot; NULL once the connection is detached */
-    const struct lido_conn *conn; /* checkout, detach, begin, commit, rollback: the lease */
+    const struct lido_conn *conn; /* all that happens to a lease */
     void *handle;                 /* the driver's handle; NULL in a checkin of a lost one */
     sqlite3 *sqlite;              /* the same, if the driver's handle is SQLite's own */
     int *begin_mode;              /* begin: the mode, which the hook may change */
     const struct lido_error *reason; /* invalidate, soft_invalidate: why, if it was told */
     int transaction_was_reset;       /* reset: the caller ended the transaction itself */
     int terminate_only;              /* reset: it will be closed, not returned */
+    const char *sql;          /* before_execute, after_execute, handle_error: the text;
+                                        NULL if memory is out */
+    int64_t duration_ns;      /* after_execute: from the first step to the last */
+    struct lido_error *error; /* handle_error: it may be changed; after_execute: what
+                                        the caller will get, or NULL */
+    int *is_disconnect;       /* handle_error: set it to 1 if the connection is dead:
+                                        it and all others opened before now are replaced */
 };
 
 typedef int (*lido_hook_fn)(void *ctx, const struct lido_event *event,
@@ -104,6 +117,9 @@ struct lido_events {
     lido_hook_fn begin; /* may change the mode, or issue a BEGIN of its own */
     lido_hook_fn commit;
     lido_hook_fn rollback;
+    lido_hook_fn before_execute; /* a statement of <lido/stmt.h> is about to run */
+    lido_hook_fn after_execute;  /* it is at its end, failed, or was reset */
+    lido_hook_fn handle_error;   /* it failed */
 };
 
 struct lido_hook_options {

@@ -13,6 +13,7 @@
 #include <lido/pool.h>
 #include <lido/record.h>
 #include <lido/status.h>
+#include <lido/stmt.h>
 #include <lido/txn.h>
 #include <lido/url.h>
 #include <lido/version.h>

@@ -46,7 +46,13 @@ extern "C" {
  * journal_mode=wal, foreign_keys=on, begin=immediate and synchronous=normal, which keys and
  * fields still beat.  docs/defaults.md has all of them beside SQLAlchemy's and SQLite's.
  */
-#define LIDO_BY_KIND (-1)
+#define LIDO_BY_KIND         (-1)
+#define LIDO_TEXT_STRICT     0
+#define LIDO_TEXT_WARN       1
+#define LIDO_TEXT_RAW        2
+#define LIDO_AUTOBEGIN_OFF   0
+#define LIDO_AUTOBEGIN_READ  1
+#define LIDO_AUTOBEGIN_WRITE 2
 struct lido_pool_options {
     size_t size; /* sizeof this struct */
 
@@ -89,6 +95,13 @@ struct lido_pool_options {
                                  connections; the next thread gets LIDO_POOL_TIMEOUT (0) */
     int shared_transaction;   /* shared_transaction: static: one transaction for all leases,
                                  which any of them ends, as in SQLAlchemy (0) */
+    int cached_statements; /* cached_statements: how many prepared statements a connection
+                                 keeps that nobody uses (128) */
+    int text;              /* text: what is bound and is not UTF-8 is refused, logged, or
+                                 passed: strict, warn, raw (LIDO_TEXT_STRICT) */
+    int autobegin;         /* autobegin: a statement begins a transaction if none is open:
+                                 off; read, every one; write, one that writes
+                                 (LIDO_AUTOBEGIN_OFF) */
 
     /* SQLite: called on each new connection before anything else touches it, to set the key
        of an encrypted database (NULL). */
@@ -106,7 +119,8 @@ struct lido_pool_options {
     {                                                                                      \
         sizeof(struct lido_pool_options), NULL, NULL, 5, 10, 30000, 5000, LIDO_BY_KIND,    \
             LIDO_DEFERRED, 0, -1, 0, 0, 0, LIDO_RESET_ROLLBACK, 0, -1, LIDO_BY_KIND, 0, 0, \
-            0, NULL, NULL, NULL, NULL, LIDO_LOG_WARN, NULL                                 \
+            0, 128, LIDO_TEXT_STRICT, LIDO_AUTOBEGIN_OFF, NULL, NULL, NULL, NULL,          \
+            LIDO_LOG_WARN, NULL                                                            \
     }
 
 /*

@@ -38,8 +38,9 @@ extern "C" {
 #define LIDO_INVALIDATE_POOL  (SQLITE_ABORT | (144 << 8)) /* a hook: and so are the others */
 #define LIDO_CHECKED_OUT      (SQLITE_BUSY | (145 << 8))  /* assertion: it is out already */
 #define LIDO_SHARED           (SQLITE_BUSY | (146 << 8))  /* other leases share it */
-#define LIDO_NO_CONNECTION    (SQLITE_ABORT | (147 << 8)) /* it was invalidated */
-#define LIDO_SETTING          (SQLITE_ERROR | (148 << 8)) /* a pragma did not take */
+#define LIDO_NO_CONNECTION    (SQLITE_ABORT | (147 << 8))  /* it was invalidated */
+#define LIDO_SETTING          (SQLITE_ERROR | (148 << 8))  /* a pragma did not take */
+#define LIDO_BAD_TEXT         (SQLITE_MISUSE | (150 << 8)) /* a bound text is not UTF-8 */
 
 /*
  * A flag on a code that a hook or a driver returns: surface it where an ordinary error is

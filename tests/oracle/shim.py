@@ -34,14 +34,17 @@ class Driver(c.Structure):
 class Events(c.Structure):
     _fields_ = [('size', c.c_size_t)] + [(name, HOOK) for name in (
         'first_connect', 'connect', 'checkout', 'reset', 'checkin', 'invalidate',
-        'soft_invalidate', 'close', 'detach', 'close_detached', 'begin', 'commit', 'rollback')]
+        'soft_invalidate', 'close', 'detach', 'close_detached', 'begin', 'commit', 'rollback',
+        'before_execute', 'after_execute', 'handle_error')]
 
 
 class Event(c.Structure):
     _fields_ = [('size', c.c_size_t), ('pool', c.c_void_p), ('record', c.c_void_p),
                 ('conn', c.c_void_p), ('handle', c.c_void_p), ('sqlite', c.c_void_p),
                 ('begin_mode', c.c_void_p), ('reason', c.c_void_p),
-                ('transaction_was_reset', c.c_int), ('terminate_only', c.c_int)]
+                ('transaction_was_reset', c.c_int), ('terminate_only', c.c_int),
+                ('sql', c.c_char_p), ('duration_ns', c.c_int64), ('error', c.c_void_p),
+                ('is_disconnect', c.c_void_p)]
 
 
 class Clock(c.Structure):
@@ -63,7 +66,8 @@ class Options(c.Structure):
                 ('pool_reset_on_return', c.c_int), ('min_idle', c.c_int),
                 ('idle_timeout_ms', c.c_int64), ('keep_temp', c.c_int),
                 ('use_threadlocal', c.c_int), ('strict', c.c_int),
-                ('shared_transaction', c.c_int), ('key', c.c_void_p), ('key_ctx', c.c_void_p),
+                ('shared_transaction', c.c_int), ('cached_statements', c.c_int),
+                ('text', c.c_int), ('autobegin', c.c_int), ('key', c.c_void_p), ('key_ctx', c.c_void_p),
                 ('log', c.c_void_p), ('log_ctx', c.c_void_p), ('log_level', c.c_int),
                 ('clock', c.POINTER(Clock))]
 
@@ -71,7 +75,7 @@ class Options(c.Structure):
         defaults = {'pool_size': 5, 'max_overflow': 10, 'pool_timeout_ms': 30000,
                     'timeout_ms': 5000, 'check_same_thread': -1, 'begin_mode': 1,
                     'pool_recycle_ms': -1, 'pool_reset_on_return': 1, 'idle_timeout_ms': -1,
-                    'keep_temp': -1, 'log_level': 2}
+                    'keep_temp': -1, 'cached_statements': 128, 'log_level': 2}
         super().__init__(size=c.sizeof(Options), **{**defaults, **given})
 
 

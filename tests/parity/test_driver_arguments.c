@@ -138,12 +138,27 @@ Test(parity_driver_arguments, detect_types_is_read_and_checked)
 
 /* 3.1 cached_statements
    SQLAlchemy: int: how many prepared statements sqlite3 keeps for a connection.
-   lido: not applicable: lido prepares no statements for a program, which keeps its own; the
-   number is read, checked, and has no effect */
-Test(parity_driver_arguments, cached_statements_is_read_and_checked)
+   lido: same: of those that nobody uses */
+Test(parity_driver_arguments, cached_statements_bounds_the_cache)
 {
-    expect_taken("cached_statements=100");
-    expect_refused("cached_statements=-5", "cached_statements");
+    static const char *const texts[] = { "SELECT 1", "SELECT 2", "SELECT 3" };
+    struct lido_statement_stats stats = LIDO_STATEMENT_STATS_INIT;
+    struct lido_error err = LIDO_ERROR_INIT;
+    struct lido_conn conn;
+    lido_pool *pool;
+
+    cr_assert_eq(lido_pool_open(&pool, "sqlite://?cached_statements=2", NULL, NULL),
+                 LIDO_OK);
+    cr_assert_eq(lido_pool_checkout(pool, &conn, NULL, NULL), LIDO_OK);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(lido_conn_exec(&conn, texts[i], &err), LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_conn_statement_stats(&conn, &stats, NULL), LIDO_OK);
+    cr_expect_eq(stats.cached, 2);
+    cr_assert_eq(lido_conn_checkin(&conn, NULL, NULL), LIDO_OK);
+    lido_pool_free(pool);
+    cr_expect_eq(lido_pool_open(&pool, "sqlite://?cached_statements=-5", NULL, &err),
+                 LIDO_BAD_URL);
+    cr_expect_not_null(strstr(err.text, "cached_statements"), "%s", err.text);
 }
 
 static int rc_elsewhere;

@@ -189,8 +189,8 @@ Test(driver_keys, with_a_uri_the_keys_that_nobody_knows_are_sqlites)
 
 Test(driver_keys, numbers_of_pysqlite_are_looked_at)
 {
-    sqlite3_close(open_with("cached_statements=0&detect_types=3"));
-    refuse("cached_statements=-1", LIDO_BAD_URL, "the least is 0");
+    sqlite3_close(open_with("detect_types=3"));
+    refuse("detect_types=-1", LIDO_BAD_URL, "the least is 0");
     refuse("detect_types=x", LIDO_BAD_URL, "detect_types=x");
 }
 

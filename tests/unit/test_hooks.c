@@ -111,6 +111,9 @@ Test(hooks, each_event_reaches_the_member_of_its_name)
         [LIDO__BEGIN] = &only.begin,
         [LIDO__COMMIT] = &only.commit,
         [LIDO__ROLLBACK] = &only.rollback,
+        [LIDO__BEFORE_EXECUTE] = &only.before_execute,
+        [LIDO__AFTER_EXECUTE] = &only.after_execute,
+        [LIDO__HANDLE_ERROR] = &only.handle_error,
     };
     struct actor a = { .letter = 'a' };
 

@@ -75,6 +75,9 @@ Test(open_options, the_defaults_are_those_of_the_header)
         cr_assert_not(config.use_threadlocal);
         cr_assert_not(config.strict);
         cr_assert_not(config.shared_transaction);
+        cr_assert_eq(config.cached_statements, 128);
+        cr_assert_eq(config.text, LIDO_TEXT_STRICT);
+        cr_assert_eq(config.autobegin, LIDO_AUTOBEGIN_OFF);
         cr_assert_not(config.is_memory);
         cr_assert_not(config.needs_anchor);
         cr_assert_str_eq(fake_driver_calls(), "", "nothing is opened");
@@ -117,6 +120,9 @@ static const struct sample {
     { "singleton_thread", "strict", "1", 1 },
     { "singleton_thread", "pool_size", "1", 1 },
     { "static", "shared_transaction", "y", 1 },
+    { "queue", "cached_statements", "7", 7 },
+    { "queue", "text", "raw", LIDO_TEXT_RAW },
+    { "queue", "autobegin", "write", LIDO_AUTOBEGIN_WRITE },
 };
 
 static void set_field(struct lido_pool_options *options, const struct sample *sample)
@@ -191,6 +197,9 @@ Test(open_options, a_field_beats_the_key_of_its_name)
         { "use_threadlocal", "0" },
         { "strict", "0" },
         { "shared_transaction", "0" },
+        { "cached_statements", "8" },
+        { "text", "warn" },
+        { "autobegin", "read" },
     };
 
     for (size_t i = 0; i < sizeof losers / sizeof losers[0]; i++)
@@ -265,6 +274,9 @@ Test(open_options, a_key_out_of_range_or_of_no_sense_is_refused_by_name)
         "use_threadlocal=-1",
         "strict=",
         "shared_transaction=2",
+        "cached_statements=-1",
+        "text=utf8",
+        "autobegin=on",
         "pool_use_lifo=last",
         "profile=desktop",
         "sa_pool_key=a",

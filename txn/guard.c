@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a statement is to the transaction around it.
+ *
+ * One that lido began and SQLite ended is over until the caller ends it: a statement that ran
+ * all the same would be committed by itself.  On a connection that threads share each run
+ * holds the transaction, so that no other lease sees what is not committed, or writes into it.
+ * And with `autobegin` a statement begins the transaction that it needs.
+ *
+ * Threads: the one that checked the connection out.  No mutex of SQLite's is held.
+ */
+#include "txn/txn.h"
+#include <lido/txn.h>
+
+static bool is_waited_for(const lido_pool *pool)
+{
+    return pool->sharing == LIDO__SHARE_ALL && !pool->config.shared_transaction;
+}
+
+/* True if the pool is to begin a transaction for the statement. */
+static bool needs_begin(const struct lido__cell *cell, enum lido__verb verb,
+                        bool is_readonly)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+    const int autobegin = record->pool->config.autobegin;
+
+    return autobegin != LIDO_AUTOBEGIN_OFF && verb == LIDO__VERB_OTHER &&
+           (autobegin == LIDO_AUTOBEGIN_READ || !is_readonly) && !cell->is_beginning &&
+           !lido__record_is_in_txn(record);
+}
+
+int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
+                         enum lido__verb verb, bool is_readonly, struct lido_error *err)
+{
+    const lido_pool *pool = lido__cell_record(cell)->pool;
+    int rc = LIDO_OK;
+
+    if (cell->has_begun && !lido__txn_is_open(cell))
+        return lido_fail(err, LIDO_TXN_OVER,
+                         "the transaction is over: ended by SQLite itself, or by SQL text; "
+                         "end it by lido_txn_rollback() before the next statement");
+    if (needs_begin(cell, verb, is_readonly))
+        return lido_txn_begin(conn, LIDO_BEGIN_DEFAULT, err);
+    if (is_waited_for(pool) && !lido__share_txn_is_mine(cell))
+        rc = lido__share_txn_enter(cell, conn->generation, err);
+    return rc;
+}
+
+void lido__txn_after_run(struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    sqlite3_mutex *mutex;
+    bool is_running;
+
+    if (!is_waited_for(record->pool) || record->handle == NULL ||
+        !lido__share_txn_is_mine(cell))
+        return;
+    mutex = sqlite3_db_mutex(record->handle);
+    sqlite3_mutex_enter(mutex);
+    is_running = lido__statements_run(record->statements, cell);
+    sqlite3_mutex_leave(mutex);
+    if (!is_running && !lido__record_is_in_txn(record) && !cell->has_begun)
+        lido__share_txn_leave(cell);
+}
+
+void lido__txn_after_text(struct lido__cell *cell, bool was_open, bool has_succeeded)
+{
+    bool is_open = lido__record_is_in_txn(lido__cell_record(cell));
+
+    if (!has_succeeded || was_open == is_open)
+        return;
+    if (!is_open) {
+        lido__txn_forget(cell);
+    } else {
+        cell->has_begun = true;
+        lido__share_txn_begun(cell);
+    }
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Statements: from a name to the statement and back, prepare, finalize.
+ *
+ * The connection's mutex is held while a statement is looked at, and never while a hook runs
+ * or another lease is waited for; so each look at a statement is one by name.
+ *
+ * Threads: the one that checked the connection out.
+ */
+#include "txn/stmt.h"
+
+int lido__use_lease(const struct lido_conn *conn, struct lido__use *use,
+                    struct lido_error *err)
+{
+    const struct lido__driver *driver;
+    int rc = lido__lease_use_connected(conn, &use->cell, err);
+
+    if (rc != LIDO_OK)
+        return rc;
+    use->record = lido__cell_record(use->cell);
+    driver = &use->record->pool->config.driver;
+    if ((driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) == 0)
+        return lido_fail(err, SQLITE_MISUSE, "the driver %s has no statements",
+                         driver->table->name);
+    use->db = use->record->handle;
+    use->mutex = sqlite3_db_mutex(use->db);
+    return LIDO_OK;
+}
+
+static int fail_finalized(struct lido_error *err)
+{
+    return lido_fail(err, LIDO_STALE, "the statement was finalized");
+}
+
+static bool find(const struct lido_stmt *stmt, struct lido__use *use)
+{
+    sqlite3_mutex_enter(use->mutex);
+    use->at = lido__statements_find(use->record->statements, stmt->place, stmt->number);
+    if (use->at == NULL)
+        sqlite3_mutex_leave(use->mutex);
+    return use->at != NULL;
+}
+
+int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
+                   struct lido_error *err)
+{
+    int rc;
+
+    if (stmt == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "no statement was given");
+    rc = lido__use_lease(&stmt->conn, use, err);
+    if (rc != LIDO_OK)
+        return rc;
+    return find(stmt, use) ? LIDO_OK : fail_finalized(err);
+}
+
+int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const char *sql,
+                       const char **rest, struct lido_error *err)
+{
+    struct lido_error story = LIDO_ERROR_INIT;
+    struct lido__use use;
+    int rc = lido__use_lease(conn, &use, err);
+
+    *out = (struct lido_stmt)LIDO_STMT_INIT;
+    if (rc != LIDO_OK)
+        return rc;
+    sqlite3_mutex_enter(use.mutex);
+    if (use.record->statements == NULL)
+        use.record->statements =
+            lido__statements_new((unsigned)use.record->pool->config.cached_statements);
+    if (use.record->statements == NULL)
+        rc = lido_fail(&story, SQLITE_NOMEM, "out of memory for statements");
+    else
+        rc = lido__statements_take(use.record->statements, use.db, sql, rest, use.cell,
+                                   &use.at, &out->place, &story);
+    if (rc == LIDO_OK && use.at != NULL) {
+        out->conn = *conn;
+        out->number = use.at->number;
+    }
+    sqlite3_mutex_leave(use.mutex);
+    return rc == LIDO_OK ? rc : lido__run_refused(conn, &use, sql, rc, &story, err);
+}
+
+int lido_stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const char *sql,
+                      struct lido_error *err)
+{
+    int rc;
+
+    if (out == NULL || sql == NULL)
+        return lido_fail(err, SQLITE_MISUSE,
+                         "no SQL text, or nowhere to put the statement");
+    rc = lido__stmt_prepare(conn, out, sql, NULL, err);
+    if (rc == LIDO_OK && out->number == 0)
+        return lido_fail(err, SQLITE_MISUSE, "there is no statement in the text");
+    return rc;
+}
+
+int lido_stmt_reset(const struct lido_stmt *stmt, struct lido_error *err)
+{
+    struct lido__use use;
+    int rc = lido__use_open(stmt, &use, err);
+
+    return rc != LIDO_OK ? rc : lido__run_reset(stmt, &use, false, err);
+}
+
+int lido_stmt_finalize(struct lido_stmt *stmt, struct lido_error *err)
+{
+    struct lido__use use;
+    struct lido_stmt copy;
+    int rc = lido__use_open(stmt, &use, err);
+
+    if (rc != LIDO_OK)
+        return rc == LIDO_NO_CONNECTION
+                   ? lido_fail(err, LIDO_STALE, "its connection is gone")
+                   : rc;
+    copy = *stmt;
+    *stmt = (struct lido_stmt)LIDO_STMT_INIT;
+    return lido__run_reset(&copy, &use, true, err);
+}
+
+sqlite3_stmt *lido_stmt_sqlite(const struct lido_stmt *stmt)
+{
+    sqlite3_stmt *handle;
+    struct lido__use use;
+
+    if (lido__use_open(stmt, &use, NULL) != LIDO_OK)
+        return NULL;
+    handle = use.at->handle;
+    lido__use_close(&use);
+    return handle;
+}
+
+int lido_conn_statement_stats(const struct lido_conn *conn,
+                              struct lido_statement_stats *out, struct lido_error *err)
+{
+    struct lido__use use;
+    int rc;
+
+    if (out == NULL || out->size != sizeof *out)
+        return lido_fail(err, SQLITE_MISUSE,
+                         "no place for them: start from LIDO_STATEMENT_STATS_INIT");
+    rc = lido__use_lease(conn, &use, err);
+    *out = (struct lido_statement_stats)LIDO_STATEMENT_STATS_INIT;
+    if (rc != LIDO_OK)
+        return rc;
+    sqlite3_mutex_enter(use.mutex);
+    if (use.record->statements != NULL)
+        lido__statements_count(use.record->statements, out);
+    sqlite3_mutex_leave(use.mutex);
+    return LIDO_OK;
+}
