@@ -315,6 +315,26 @@ static bool has_holder(const struct lido__cell *cell)
            cell != &lido__cell_record(cell)->own;
 }
 
+/* Asked by a thread that has no part in the transaction.  A COMMIT switches autocommit on
+   while it waits for the lock, and off again if it does not get it: what counts is what is
+   found with the connection's mutex.  While a statement has that nothing is over, and
+   waiting for it could take longer than the caller has time. */
+static bool is_in_others_txn(const struct lido_record *record)
+{
+    const unsigned capabilities = record->pool->config.driver.table->capabilities;
+    sqlite3_mutex *mutex;
+    bool is_open;
+
+    if (record->handle == NULL || (capabilities & LIDO_DRIVER_IS_SQLITE) == 0)
+        return lido__record_is_in_txn(record);
+    mutex = sqlite3_db_mutex(record->handle);
+    if (sqlite3_mutex_try(mutex) != SQLITE_OK)
+        return true;
+    is_open = lido__record_is_in_txn(record);
+    sqlite3_mutex_leave(mutex);
+    return is_open;
+}
+
 /* True if lido began the holder's transaction, and it is over without lido having ended it.
    The lock is free while the driver is asked. */
 static bool is_ended_by_text_locked(lido_pool *pool, struct lido_record *record)
@@ -327,7 +347,7 @@ static bool is_ended_by_text_locked(lido_pool *pool, struct lido_record *record)
     if (!record->txn_has_begun)
         return false;
     lido__mutex_unlock(&pool->lock);
-    is_open = lido__record_is_in_txn(record);
+    is_open = is_in_others_txn(record);
     lido__mutex_lock(&pool->lock);
     return !is_open && record->txn_holder == holder && record->txn_number == number;
 }
