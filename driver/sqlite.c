@@ -219,6 +219,7 @@ static const struct lido_driver table = {
     .rollback = sqlite_rollback,
     .set_busy_wait = sqlite_set_busy_wait,
     .check = lido__sqlite_check,
+    .savepoint = lido__sqlite_savepoint,
 };
 
 const struct lido_driver *lido_driver_sqlite(void)

@@ -42,6 +42,10 @@ int lido__sqlite_reset(void *ctx, void *handle, int how, struct lido_reset *outc
                        struct lido_error *err);
 unsigned lido__sqlite_reset_statements(sqlite3 *db);
 
+/* sqlite_savepoint.c */
+int lido__sqlite_savepoint(void *ctx, void *handle, int what, const char *name,
+                           struct lido_error *err);
+
 /* sqlite_temp.c: what a lease leaves behind besides tables in the files. */
 /* False if this connection never had a temporary table: 10 ns. */
 bool lido__temp_may_be(sqlite3 *db);

@@ -168,6 +168,18 @@ static int fake_rollback(void *ctx, void *handle, int *outcome, struct lido_erro
     return code;
 }
 
+/* The fake driver knows no names: each is there. */
+static int fake_savepoint(void *ctx, void *handle, int what, const char *name,
+                          struct lido_error *err)
+{
+    static const char *const names[] = { "savepoint", "rollback-to", "release" };
+    char word[60];
+
+    (void)ctx;
+    snprintf(word, sizeof word, "%s %.40s", names[what], name);
+    return simple(word, handle, err);
+}
+
 static void fake_set_busy_wait(void *ctx, void *handle, lido_busy_wait wait, void *wait_ctx)
 {
     struct fake_handle *fake = handle;
@@ -189,6 +201,7 @@ static const struct lido_driver table = {
     .commit = fake_commit,
     .rollback = fake_rollback,
     .set_busy_wait = fake_set_busy_wait,
+    .savepoint = fake_savepoint,
 };
 
 void fake_driver_install(void)

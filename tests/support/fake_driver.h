@@ -17,7 +17,8 @@
 void fake_driver_install(void);
 
 /* What was called since the last time, as "connect 1, reset 1, close 1"; the number is the
-   connection's, a failing call has a '!' behind it.  Valid until the next call. */
+   connection's, a failing call has a '!' behind it; "savepoint NAME 1", "rollback-to NAME 1"
+   and "release NAME 1" say which.  Valid until the next call. */
 const char *fake_driver_calls(void);
 
 /* The nth call from now (1 is the next) answers `code`; 0 disarms. */

@@ -69,6 +69,11 @@ struct lido_reset {
     int keeps_temp;            /* not 0: there are some, and they were kept as told */
 };
 
+/* What is done with a savepoint. */
+#define LIDO_SAVEPOINT_SET         0
+#define LIDO_SAVEPOINT_ROLLBACK_TO 1
+#define LIDO_SAVEPOINT_RELEASE     2
+
 struct lido_driver {
     size_t size; /* sizeof(struct lido_driver) */
     const char *name;
@@ -108,6 +113,11 @@ struct lido_driver {
     /* Looks at the keys when a pool is opened, before anything is connected.  NULL: what is
        wrong with them is found by connect. */
     int (*check)(void *ctx, const struct lido_connect *how, struct lido_error *err);
+
+    /* LIDO_SAVEPOINT_..., only called in a transaction.  `name` is not empty and not long,
+       and may have any byte in it.  NULL: the driver has no savepoints. */
+    int (*savepoint)(void *ctx, void *handle, int what, const char *name,
+                     struct lido_error *err);
 };
 
 /*
