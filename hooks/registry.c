@@ -26,14 +26,25 @@
 #define END(type, member) (offsetof(type, member) + sizeof(((type *)NULL)->member))
 
 static const size_t events_ends[] = {
-    END(struct lido_events, first_connect),   END(struct lido_events, connect),
-    END(struct lido_events, checkout),        END(struct lido_events, reset),
-    END(struct lido_events, checkin),         END(struct lido_events, invalidate),
-    END(struct lido_events, soft_invalidate), END(struct lido_events, close),
-    END(struct lido_events, detach),          END(struct lido_events, close_detached),
-    END(struct lido_events, begin),           END(struct lido_events, commit),
-    END(struct lido_events, rollback),        END(struct lido_events, before_execute),
-    END(struct lido_events, after_execute),   END(struct lido_events, handle_error),
+    END(struct lido_events, first_connect),
+    END(struct lido_events, connect),
+    END(struct lido_events, checkout),
+    END(struct lido_events, reset),
+    END(struct lido_events, checkin),
+    END(struct lido_events, invalidate),
+    END(struct lido_events, soft_invalidate),
+    END(struct lido_events, close),
+    END(struct lido_events, detach),
+    END(struct lido_events, close_detached),
+    END(struct lido_events, begin),
+    END(struct lido_events, commit),
+    END(struct lido_events, rollback),
+    END(struct lido_events, savepoint),
+    END(struct lido_events, rollback_savepoint),
+    END(struct lido_events, release_savepoint),
+    END(struct lido_events, before_execute),
+    END(struct lido_events, after_execute),
+    END(struct lido_events, handle_error),
 };
 static const size_t options_ends[] = {
     END(struct lido_hook_options, first),
@@ -203,6 +214,9 @@ static struct lido__listener *listener_new(const struct lido_events *events, voi
     listener->callbacks[LIDO__BEGIN] = events->begin;
     listener->callbacks[LIDO__COMMIT] = events->commit;
     listener->callbacks[LIDO__ROLLBACK] = events->rollback;
+    listener->callbacks[LIDO__SAVEPOINT] = events->savepoint;
+    listener->callbacks[LIDO__ROLLBACK_SAVEPOINT] = events->rollback_savepoint;
+    listener->callbacks[LIDO__RELEASE_SAVEPOINT] = events->release_savepoint;
     listener->callbacks[LIDO__BEFORE_EXECUTE] = events->before_execute;
     listener->callbacks[LIDO__AFTER_EXECUTE] = events->after_execute;
     listener->callbacks[LIDO__HANDLE_ERROR] = events->handle_error;

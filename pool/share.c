@@ -84,6 +84,7 @@ int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
     lido__mutex_lock(&pool->lock);
     if (!claim->is_joined) {
         record->leases = 1;
+        lido__write(&record->savepoints, 0);
         record->thread = lido__thread();
         record->stage = LIDO__STAGE_CONNECTING;
         record->is_unique = claim->is_unique && !pool->config.kind->binds;

@@ -114,9 +114,10 @@ struct lido_record {
     struct lido__finalizer *finalizers;  /* the last added first */
     struct lido__statements *statements; /* NULL: none was prepared here yet */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
-    bool is_new;              /* no connection was ever opened here since it was vacant */
-    bool is_fresh;            /* just connected: not to be pinged */
-    int64_t started_ns; /* on the age clock: when the opening of its connection began */
+    lido__word savepoints; /* how many lido has named; leases that share go on counting */
+    bool is_new;           /* no connection was ever opened here since it was vacant */
+    bool is_fresh;         /* just connected: not to be pinged */
+    int64_t started_ns;    /* on the age clock: when the opening of its connection began */
     struct lido__info info;
     struct lido__info record_info;
 

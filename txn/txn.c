@@ -54,8 +54,7 @@ static int fire(const struct lido__cell *cell, enum lido__event event,
     return lido__record_fire(record->pool, record, event, &special, err);
 }
 
-/* Undoes what a hook began before one failed.  No rollback hook is asked: it could refuse. */
-static void undo_begin(const struct lido__cell *cell)
+void lido__txn_undo(const struct lido__cell *cell)
 {
     const struct lido_record *record = lido__cell_record(cell);
     const struct lido__driver *driver = &record->pool->config.driver;
@@ -65,9 +64,8 @@ static void undo_begin(const struct lido__cell *cell)
         driver->table->rollback(driver->ctx, record->handle, &outcome, NULL);
 }
 
-/* After the host's code ran: is there still a lease, and a connection? */
-static int look_again(const struct lido__cell *cell, const struct lido_conn *conn,
-                      const char *hook, struct lido_error *err)
+int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
+                         const char *hook, struct lido_error *err)
 {
     if (!lido__lease_is_good(cell, conn->generation))
         return lido_fail(err, LIDO_STALE, "a %s hook ended the lease", hook);
@@ -85,7 +83,7 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
 
     cell->is_beginning = true;
     rc = fire(cell, LIDO__BEGIN, conn, mode, err);
-    gone = look_again(cell, conn, "begin", rc == LIDO_OK ? err : NULL);
+    gone = lido__txn_look_again(cell, conn, "begin", rc == LIDO_OK ? err : NULL);
     if (gone != LIDO_STALE)
         cell->is_beginning = false;
     if (gone != LIDO_OK)
@@ -96,7 +94,7 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
         rc = lido_fail(err, SQLITE_MISUSE, "a begin hook set the mode to %d, which is none",
                        *mode);
     if (rc != LIDO_OK)
-        undo_begin(cell);
+        lido__txn_undo(cell); /* a hook may have begun one before another failed */
     return rc;
 }
 
@@ -173,7 +171,7 @@ static int ask_commit_hooks(struct lido__cell *cell, const struct lido_conn *con
 {
     int rc = fire(cell, LIDO__COMMIT, conn, NULL, err), over;
 
-    over = look_again(cell, conn, "commit", rc == LIDO_OK ? err : NULL);
+    over = lido__txn_look_again(cell, conn, "commit", rc == LIDO_OK ? err : NULL);
     if (over != LIDO_OK) {
         *outcome = LIDO_OUTCOME_UNKNOWN;
         return rc != LIDO_OK ? rc : over;
@@ -234,7 +232,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     }
     rc = fire(cell, LIDO__ROLLBACK, conn, NULL, err);
     if (rc == LIDO_OK)
-        rc = look_again(cell, conn, "rollback", err);
+        rc = lido__txn_look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);

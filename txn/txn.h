@@ -3,9 +3,9 @@
 #define LIDO_TXN_INTERNAL_H
 
 /*
- * What the layer above needs of the transactions beside <lido/txn.h>.
+ * What the layer above needs of the transactions beside <lido/txn.h>, and what their files
+ * share.
  */
-
 #include "driver/statements.h"
 #include "pool/pool.h"
 
@@ -20,6 +20,12 @@ int lido__busy_wait(void *record, int count);
 bool lido__txn_is_open(const struct lido__cell *cell);
 /* It is over, and the caller knows. */
 void lido__txn_forget(struct lido__cell *cell);
+/* After hooks of that name ran: is there still a lease, and a connection?  LIDO_STALE,
+   LIDO_NO_CONNECTION. */
+int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
+                         const char *hook, struct lido_error *err);
+/* Rolls back what is open.  No rollback hook is asked: it could refuse. */
+void lido__txn_undo(const struct lido__cell *cell);
 
 /* guard.c: what a statement is to the transaction.  Before its run: LIDO_TXN_OVER; waits for
    another lease's; autobegin.  After it. */

@@ -26,6 +26,8 @@
  *                                    (cleaned, finalizers) close_detached (driver closes)
  *     dispose                        close (driver closes), for each idle connection
  *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK)
+ *     savepoint                      savepoint (SAVEPOINT) ... rollback_savepoint (ROLLBACK TO)
+ *                                    or release_savepoint (RELEASE)
  *     statement of <lido/stmt.h>     before_execute (its rows) handle_error, if it failed;
  *                                    after_execute
  *
@@ -51,6 +53,9 @@
  *                              is closed all the same
  *     begin                    no transaction begins; one that the hook began is rolled back
  *     commit, rollback         the driver is not called and the transaction stays open
+ *     savepoint,               the driver is not called and the savepoints are as they were;
+ *     rollback_savepoint,      a transaction that the savepoint had begun is rolled back
+ *     release_savepoint
  *     before_execute           the statement does not run
  *     after_execute            the caller gets the code, if the statement had not failed; what
  *                              it did is done
@@ -89,13 +94,14 @@ struct lido_event {
     const struct lido_error *reason; /* invalidate, soft_invalidate: why, if it was told */
     int transaction_was_reset;       /* reset: the caller ended the transaction itself */
     int terminate_only;              /* reset: it will be closed, not returned */
-    const char *sql;          /* before_execute, after_execute, handle_error: the text;
-                                        NULL if memory is out */
-    int64_t duration_ns;      /* after_execute: from the first step to the last */
-    struct lido_error *error; /* handle_error: it may be changed; after_execute: what
-                                        the caller will get, or NULL */
-    int *is_disconnect;       /* handle_error: set it to 1 if the connection is dead:
-                                        it and all others opened before now are replaced */
+    const char *savepoint; /* savepoint, rollback_savepoint, release_savepoint: its name */
+    const char *sql;       /* before_execute, after_execute, handle_error: the text; NULL if
+                                 memory is out */
+    int64_t duration_ns;   /* after_execute: from the first step to the last */
+    struct lido_error *error; /* handle_error: it may be changed; after_execute: what the
+                                 caller will get, or NULL */
+    int *is_disconnect;       /* handle_error: set it to 1 if the connection is dead: it and
+                                 all others opened before now are replaced */
 };
 
 typedef int (*lido_hook_fn)(void *ctx, const struct lido_event *event,
@@ -117,6 +123,9 @@ struct lido_events {
     lido_hook_fn begin; /* may change the mode, or issue a BEGIN of its own */
     lido_hook_fn commit;
     lido_hook_fn rollback;
+    lido_hook_fn savepoint; /* of these three too: before the driver is called */
+    lido_hook_fn rollback_savepoint;
+    lido_hook_fn release_savepoint;
     lido_hook_fn before_execute; /* a statement of <lido/stmt.h> is about to run */
     lido_hook_fn after_execute;  /* it is at its end, failed, or was reset */
     lido_hook_fn handle_error;   /* it failed */

@@ -78,6 +78,53 @@ LIDO_API int lido_txn_commit(const struct lido_conn *conn, int *outcome,
 LIDO_API int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err);
 
 /*
+ * Savepoints, by name: sets one, rolls back to one, or releases one.  SQLite keeps the
+ * stack, and a name that is not on it is its "no such savepoint".  A name is any text of up
+ * to LIDO_SAVEPOINT_NAME_MOST bytes; names that differ in the case of ASCII letters are the
+ * same, and of several the last one set is meant.  Rolling back to a savepoint ends those
+ * set after it and keeps the one itself; releasing it ends it with those after it, and their
+ * changes stay a part of the transaction.
+ * https://sqlite.org/lang_savepoint.html
+ *
+ * A savepoint where no transaction is open begins one first, by lido_txn_begin() in the
+ * pool's mode, and rolls that back if the savepoint then fails.  So releasing the last one
+ * never commits, as it would after a SAVEPOINT of SQL text that began the transaction
+ * itself.  The hooks run before the driver is called and are told the name.
+ *
+ * After SQLITE_INTERRUPT it may have been done.
+ *
+ * Threads:   the one that checked conn out.
+ * Fails:     SQLITE_ERROR (no such savepoint), LIDO_NO_TXN (to roll back to or release, and no
+ *            transaction of this lease is open), LIDO_TXN_OVER (the one that lido began was
+ *            ended before, by SQLite itself or by SQL text; lido_txn_rollback() ends that
+ *            state), SQLITE_MISUSE (no name; the driver has no savepoints), SQLITE_TOOBIG (a
+ *            name too long), SQLITE_NOMEM, LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD,
+ *            LIDO_FORKED; what SQLite or a hook returned; to set one, as lido_txn_begin() too.
+ */
+#define LIDO_SAVEPOINT_NAME_MOST 200
+LIDO_API int lido_txn_savepoint(const struct lido_conn *conn, const char *name,
+                                struct lido_error *err) LIDO_CHECKED;
+LIDO_API int lido_txn_rollback_to(const struct lido_conn *conn, const char *name,
+                                  struct lido_error *err) LIDO_CHECKED;
+LIDO_API int lido_txn_release(const struct lido_conn *conn, const char *name,
+                              struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * Sets one with a name that no other of the lease had or will have: "lido_savepoint_1" and
+ * so on, also where one fails.  Leases that share a connection count together.  *out is
+ * empty on failure.
+ *
+ * Threads:   the one that checked conn out.
+ * Fails:     as lido_txn_savepoint(); SQLITE_MISUSE (no out).
+ */
+struct lido_savepoint {
+    char name[32];
+};
+LIDO_API int lido_txn_savepoint_next(const struct lido_conn *conn,
+                                     struct lido_savepoint *out,
+                                     struct lido_error *err) LIDO_CHECKED;
+
+/*
  * LIDO_TXN_NONE ... LIDO_TXN_UNKNOWN; the last also for a lease that is over or belongs to
  * another thread.
  *

@@ -35,7 +35,8 @@ class Events(c.Structure):
     _fields_ = [('size', c.c_size_t)] + [(name, HOOK) for name in (
         'first_connect', 'connect', 'checkout', 'reset', 'checkin', 'invalidate',
         'soft_invalidate', 'close', 'detach', 'close_detached', 'begin', 'commit', 'rollback',
-        'before_execute', 'after_execute', 'handle_error')]
+        'savepoint', 'rollback_savepoint', 'release_savepoint', 'before_execute',
+        'after_execute', 'handle_error')]
 
 
 class Event(c.Structure):
@@ -43,7 +44,7 @@ class Event(c.Structure):
                 ('conn', c.c_void_p), ('handle', c.c_void_p), ('sqlite', c.c_void_p),
                 ('begin_mode', c.c_void_p), ('reason', c.c_void_p),
                 ('transaction_was_reset', c.c_int), ('terminate_only', c.c_int),
-                ('sql', c.c_char_p), ('duration_ns', c.c_int64), ('error', c.c_void_p),
+                ('savepoint', c.c_char_p), ('sql', c.c_char_p), ('duration_ns', c.c_int64), ('error', c.c_void_p),
                 ('is_disconnect', c.c_void_p)]
 
 
