@@ -8,6 +8,8 @@
  */
 #include "driver/sqlite.h"
 
+#include <pthread.h>
+
 static int count_statements(sqlite3 *db, const char **sql)
 {
     int count = 0;
@@ -139,28 +141,46 @@ static int sqlite_txn_state(void *ctx, void *handle)
     return state;
 }
 
+/* BEGIN alone takes no snapshot, the first read does.  It is read before, and `reader` goes on
+   until BEGIN is done: so what fails on the way leaves no transaction to be rolled back. */
+static int hold_snapshot(sqlite3 *db, sqlite3_stmt **reader)
+{
+    int rc = sqlite3_prepare_v2(db, "SELECT EXISTS (SELECT 1 FROM sqlite_master)", -1,
+                                reader, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(*reader);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
 static int sqlite_begin(void *ctx, void *handle, int mode, struct lido_error *err)
 {
     static const char *const begin[] = {
-        [LIDO_DEFERRED] = "BEGIN DEFERRED",
-        [LIDO_IMMEDIATE] = "BEGIN IMMEDIATE",
-        [LIDO_EXCLUSIVE] = "BEGIN EXCLUSIVE",
+        [LIDO_DEFERRED] = "BEGIN DEFERRED",     [LIDO_IMMEDIATE] = "BEGIN IMMEDIATE",
+        [LIDO_EXCLUSIVE] = "BEGIN EXCLUSIVE",   [LIDO_READ] = "BEGIN",
+        [LIDO_CONCURRENT] = "BEGIN CONCURRENT",
     };
     sqlite3_mutex *mutex = sqlite3_db_mutex(handle);
+    sqlite3_stmt *reader = NULL;
     bool was_open;
-    int rc;
+    int rc = SQLITE_OK;
 
     (void)ctx;
-    if (mode < LIDO_DEFERRED || mode > LIDO_EXCLUSIVE)
+    if (mode < LIDO_DEFERRED || mode > LIDO_CONCURRENT)
         return lido_fail(err, SQLITE_MISUSE, "begin mode %d is none", mode);
     sqlite3_mutex_enter(mutex);
     was_open = !sqlite3_get_autocommit(handle);
-    rc = sqlite3_exec(handle, begin[mode], NULL, NULL, NULL);
+    if (mode == LIDO_READ)
+        rc = hold_snapshot(handle, &reader);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(handle, begin[mode], NULL, NULL, NULL);
     /* One that a progress handler interrupted when it was done is a success: locks are held. */
     if (rc != SQLITE_OK && !was_open && !sqlite3_get_autocommit(handle))
         rc = SQLITE_OK;
     if (rc != SQLITE_OK)
-        lido__sqlite_fail(handle, rc, begin[mode], err);
+        lido__sqlite_fail(handle, rc, mode == LIDO_READ ? "BEGIN to read" : begin[mode],
+                          err);
+    sqlite3_finalize(reader);
     sqlite3_mutex_leave(mutex);
     return rc;
 }
@@ -205,7 +225,7 @@ static void sqlite_set_busy_wait(void *ctx, void *handle, lido_busy_wait wait,
     sqlite3_busy_handler(handle, wait, wait_ctx);
 }
 
-static const struct lido_driver table = {
+static struct lido_driver table = {
     .size = sizeof table,
     .name = "sqlite",
     .capabilities = LIDO_DRIVER_IS_SQLITE | LIDO_DRIVER_TAKES_PARAMS,
@@ -220,9 +240,21 @@ static const struct lido_driver table = {
     .set_busy_wait = sqlite_set_busy_wait,
     .check = lido__sqlite_check,
     .savepoint = lido__sqlite_savepoint,
+    .property = lido__sqlite_property,
 };
+
+/* It is a word of SQL only in an SQLite that was built from the branch of that name.
+   Asking for the word allocates nothing, and starts nothing that a host may still configure. */
+static void look_for_concurrent(void)
+{
+    if (sqlite3_keyword_check("CONCURRENT", 10))
+        table.capabilities |= LIDO_DRIVER_HAS_CONCURRENT;
+}
 
 const struct lido_driver *lido_driver_sqlite(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, look_for_concurrent);
     return &table;
 }

@@ -37,6 +37,10 @@ int lido__pragma_check(const struct lido_param *param, struct lido_error *err);
 /* Sets one that was checked, and asks SQLite for it: LIDO_SETTING if it did not take. */
 int lido__pragma_apply(sqlite3 *db, const struct lido_param *param, struct lido_error *err);
 
+/* sqlite_property.c */
+int lido__sqlite_property(void *ctx, void *handle, int which, int value, int *was,
+                          struct lido_error *err);
+
 /* sqlite_reset.c */
 int lido__sqlite_reset(void *ctx, void *handle, int how, struct lido_reset *outcome,
                        struct lido_error *err);

@@ -178,7 +178,10 @@ static int configure(struct lido__pool_config *config, struct lido_pool_options 
     config->is_memory = config->url.is_memory;
     config->needs_anchor = config->url.is_named_memory;
     config->busy_wait = lido__busy_wait;
-    rc = check_numbers(config, err);
+    rc = lido__txn_check_mode(config->driver.table, config->begin_mode, LIDO_BAD_OPTION,
+                              err);
+    if (rc == LIDO_OK)
+        rc = check_numbers(config, err);
     if (rc == LIDO_OK)
         rc = take_params(config, err);
     return rc == LIDO_OK ? ask_driver(config, err) : rc;

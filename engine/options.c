@@ -39,10 +39,9 @@ static const struct lido__named orders[] = {
     { NULL, 0 },
 };
 static const struct lido__named modes[] = {
-    { "deferred", LIDO_DEFERRED },
-    { "immediate", LIDO_IMMEDIATE },
-    { "exclusive", LIDO_EXCLUSIVE },
-    { NULL, 0 },
+    { "deferred", LIDO_DEFERRED },     { "immediate", LIDO_IMMEDIATE },
+    { "exclusive", LIDO_EXCLUSIVE },   { "read", LIDO_READ },
+    { "concurrent", LIDO_CONCURRENT }, { NULL, 0 },
 };
 /* SQLAlchemy takes True for rollback, False and None for nothing. */
 static const struct lido__named resets[] = {

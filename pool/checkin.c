@@ -45,8 +45,12 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     end_statements(pool, record, NULL);
     if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;
+    /* Before, for cleaning may write; and after, if a running statement was in the way. */
+    lido__record_restore(record, NULL);
     if (driver->table->reset != NULL)
         rc = driver->table->reset(driver->ctx, record->handle, how, found, why);
+    if (rc == LIDO_OK)
+        rc = lido__record_restore(record, why);
     record->is_pinned = pool->config.is_memory || found->keeps_temp != 0;
     if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, pool->config.busy_wait,
@@ -258,7 +262,7 @@ int lido__lease_end_txn(lido_pool *pool, struct lido__cell *cell, struct lido_er
                               pool->config.reset_on_return | LIDO_RESET_TXN_ONLY, &found,
                               why);
     count_found(pool, &found);
-    return rc;
+    return rc == LIDO_OK ? lido__record_restore(record, why) : rc;
 }
 
 /* Of leases that share a connection among threads each ends its own transaction, whatever the

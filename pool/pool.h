@@ -397,6 +397,13 @@ uint64_t lido__record_stamp(lido_pool *pool, struct lido_record *record)
 void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
 
+/* pool/restore.c: from now on writes are refused, until it is undone.  What could not be undone
+   stays to be. */
+int lido__record_restrict(struct lido_record *record, struct lido_error *err)
+    LIDO_TSA(locks_excluded(record->pool->lock));
+int lido__record_restore(struct lido_record *record, struct lido_error *err)
+    LIDO_TSA(locks_excluded(record->pool->lock));
+
 /* pool/checkin.c: a record that is RETURNING goes back. */
 int lido__record_return(lido_pool *pool, struct lido_record *record,
                         bool transaction_was_reset, bool has_asked_reset,

@@ -114,6 +114,7 @@ struct lido_record {
     struct lido__finalizer *finalizers;  /* the last added first */
     struct lido__statements *statements; /* NULL: none was prepared here yet */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
+    lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
     lido__word savepoints; /* how many lido has named; leases that share go on counting */
     bool is_new;           /* no connection was ever opened here since it was vacant */
     bool is_fresh;         /* just connected: not to be pinged */

@@ -70,7 +70,7 @@ void lido__txn_after_text(struct lido__cell *cell, bool was_open, bool has_succe
     if (!has_succeeded || was_open == is_open)
         return;
     if (!is_open) {
-        lido__txn_forget(cell);
+        lido__txn_forget(cell, NULL);
     } else {
         cell->has_begun = true;
         lido__share_txn_begun(cell);

@@ -90,7 +90,7 @@ static int act(struct lido__cell *cell, const struct lido_conn *conn, int what,
         return rc;
     rc = driver->table->savepoint(driver->ctx, record->handle, what, name, err);
     if (rc == LIDO_OK && !lido__txn_is_open(cell))
-        lido__txn_forget(cell);
+        rc = lido__txn_forget(cell, err);
     return rc;
 }
 
@@ -104,7 +104,7 @@ static void undo(struct lido__cell *cell, const struct lido_conn *conn)
     if (!lido__lease_is_good(cell, conn->generation))
         return;
     lido__txn_undo(cell);
-    lido__txn_forget(cell);
+    lido__txn_forget(cell, NULL);
 }
 
 int lido_txn_savepoint(const struct lido_conn *conn, const char *name,

@@ -24,12 +24,6 @@ bool lido__txn_is_open(const struct lido__cell *cell)
     return lido__share_txn_is_mine(cell) && lido__record_is_in_txn(lido__cell_record(cell));
 }
 
-void lido__txn_forget(struct lido__cell *cell)
-{
-    cell->has_begun = false;
-    lido__share_txn_leave(cell);
-}
-
 int lido_txn_state(const struct lido_conn *conn)
 {
     struct lido__cell *cell;
@@ -74,6 +68,34 @@ int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *
     return LIDO_OK;
 }
 
+int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
+                         struct lido_error *err)
+{
+    bool is_sqlite = (table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
+
+    if (mode < LIDO_DEFERRED || mode > LIDO_CONCURRENT)
+        return lido_fail(err, code, "begin mode %d is none", mode);
+    if (mode == LIDO_READ && table->property == NULL)
+        return lido_fail(err, code, "the driver %s has no transactions that refuse writes",
+                         table->name);
+    if (mode == LIDO_CONCURRENT && (table->capabilities & LIDO_DRIVER_HAS_CONCURRENT) == 0)
+        return lido_fail(err, code, "the driver %s has no BEGIN CONCURRENT%s%s",
+                         table->name, is_sqlite ? ": it is not in SQLite " : "",
+                         is_sqlite ? sqlite3_libversion() : "");
+    return LIDO_OK;
+}
+
+int lido__txn_forget(struct lido__cell *cell, struct lido_error *err)
+{
+    int rc = LIDO_OK;
+
+    cell->has_begun = false;
+    if (lido__share_txn_is_mine(cell))
+        rc = lido__record_restore(lido__cell_record(cell), err);
+    lido__share_txn_leave(cell);
+    return rc;
+}
+
 /* The begin hooks, guarded against a begin inside them. */
 static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn, int *mode,
                            struct lido_error *err)
@@ -90,11 +112,29 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
         return rc != LIDO_OK ? rc : gone;
     if (rc == LIDO_OK && *mode == LIDO_BEGIN_DEFAULT)
         *mode = pool->config.begin_mode;
-    if (rc == LIDO_OK && (*mode < LIDO_DEFERRED || *mode > LIDO_EXCLUSIVE))
+    if (rc == LIDO_OK && (*mode < LIDO_DEFERRED || *mode > LIDO_CONCURRENT))
         rc = lido_fail(err, SQLITE_MISUSE, "a begin hook set the mode to %d, which is none",
                        *mode);
+    if (rc == LIDO_OK)
+        rc = lido__txn_check_mode(pool->config.driver.table, *mode, SQLITE_MISUSE, err);
     if (rc != LIDO_OK)
         lido__txn_undo(cell); /* a hook may have begun one before another failed */
+    return rc;
+}
+
+/* What a begin hook began is respected, in whatever mode. */
+static int issue(const struct lido__cell *cell, int mode, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    const struct lido__driver *driver = &record->pool->config.driver;
+    int rc = mode == LIDO_READ ? lido__record_restrict(record, err) : LIDO_OK;
+
+    if (rc != LIDO_OK)
+        lido__txn_undo(cell);
+    else if (!lido__txn_is_open(cell))
+        rc = driver->table->begin(driver->ctx, record->handle, mode, err);
+    if (rc != LIDO_OK)
+        lido__record_restore(record, NULL);
     return rc;
 }
 
@@ -103,16 +143,17 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
                  struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
-    const struct lido__driver *driver = &record->pool->config.driver;
     int rc;
 
     if (lido__record_is_in_txn(record))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
     if (mode == LIDO_BEGIN_DEFAULT)
         mode = record->pool->config.begin_mode;
-    rc = ask_begin_hooks(cell, conn, &mode, err);
-    if (rc == LIDO_OK && !lido__txn_is_open(cell))
-        rc = driver->table->begin(driver->ctx, record->handle, mode, err);
+    rc = lido__record_restore(record, err); /* of one that SQL text ended */
+    if (rc == LIDO_OK)
+        rc = ask_begin_hooks(cell, conn, &mode, err);
+    if (rc == LIDO_OK)
+        rc = issue(cell, mode, err);
     if (rc != LIDO_OK)
         return rc;
     cell->has_begun = true;
@@ -131,8 +172,12 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     record = lido__cell_record(cell);
     if (record->pool->config.driver.table->begin == NULL)
         return fail_no_transactions(record, err);
-    if (mode < LIDO_BEGIN_DEFAULT || mode > LIDO_EXCLUSIVE)
-        return lido_fail(err, SQLITE_MISUSE, "begin mode %d is none", mode);
+    if (mode != LIDO_BEGIN_DEFAULT) {
+        rc = lido__txn_check_mode(record->pool->config.driver.table, mode, SQLITE_MISUSE,
+                                  err);
+        if (rc != LIDO_OK)
+            return rc;
+    }
     if (cell->is_beginning)
         return lido_fail(err, LIDO_RECURSION,
                          "a begin hook began a transaction by lido; "
@@ -153,8 +198,7 @@ static int fail_none_open(struct lido__cell *cell, bool was_there, int *outcome,
                           struct lido_error *err)
 {
     was_there = was_there || cell->has_begun;
-    cell->has_begun = false;
-    lido__share_txn_leave(cell);
+    lido__txn_forget(cell, NULL); /* the check-in undoes what this could not */
     /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell. */
     *outcome = was_there ? LIDO_OUTCOME_UNKNOWN : LIDO_OUTCOME_ROLLED_BACK;
     if (was_there)
@@ -188,7 +232,7 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     const struct lido__driver *driver;
     struct lido_record *record;
     struct lido__cell *cell;
-    int unasked, rc;
+    int unasked, rc, over;
 
     if (outcome == NULL)
         outcome = &unasked;
@@ -207,9 +251,10 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->commit(driver->ctx, record->handle, outcome, err);
-    if (*outcome != LIDO_OUTCOME_OPEN)
-        lido__txn_forget(cell);
-    return rc;
+    if (*outcome == LIDO_OUTCOME_OPEN)
+        return rc;
+    over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : over;
 }
 
 int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
@@ -217,7 +262,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     const struct lido__driver *driver;
     struct lido_record *record;
     struct lido__cell *cell;
-    int outcome, rc = lido__lease_use_connected(conn, &cell, err);
+    int outcome, over, rc = lido__lease_use_connected(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;
@@ -226,17 +271,16 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
     if (driver->table->rollback == NULL)
         return fail_no_transactions(record, err);
     lido__share_txn_claim(cell);
-    if (!lido__txn_is_open(cell)) {
-        lido__txn_forget(cell);
-        return LIDO_OK;
-    }
+    if (!lido__txn_is_open(cell))
+        return lido__txn_forget(cell, err);
     rc = fire(cell, LIDO__ROLLBACK, conn, NULL, err);
     if (rc == LIDO_OK)
         rc = lido__txn_look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
     rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);
-    if (rc == LIDO_OK || !lido__txn_is_open(cell))
-        lido__txn_forget(cell);
-    return rc;
+    if (rc != LIDO_OK && lido__txn_is_open(cell))
+        return rc;
+    over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : over;
 }

@@ -18,14 +18,18 @@ int lido__busy_wait(void *record, int count);
 
 /* txn.c.  True if a transaction is open that is not another lease's. */
 bool lido__txn_is_open(const struct lido__cell *cell);
-/* It is over, and the caller knows. */
-void lido__txn_forget(struct lido__cell *cell);
+/* It is over, and the caller knows: the lease that had it has it no more, and what it had set
+   on the connection is undone. */
+int lido__txn_forget(struct lido__cell *cell, struct lido_error *err);
 /* After hooks of that name ran: is there still a lease, and a connection?  LIDO_STALE,
    LIDO_NO_CONNECTION. */
 int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
                          const char *hook, struct lido_error *err);
 /* Rolls back what is open.  No rollback hook is asked: it could refuse. */
 void lido__txn_undo(const struct lido__cell *cell);
+/* Is it a mode that the driver has?  `code` and the reason if not. */
+int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
+                         struct lido_error *err);
 
 /* guard.c: what a statement is to the transaction.  Before its run: LIDO_TXN_OVER; waits for
    another lease's; autobegin.  After it. */

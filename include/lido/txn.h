@@ -23,6 +23,22 @@ extern "C" {
 #define LIDO_DEFERRED      1 /* none: the first statement takes what it needs */
 #define LIDO_IMMEDIATE     2 /* the write lock */
 #define LIDO_EXCLUSIVE     3 /* the write lock, and in rollback-journal mode no readers */
+#define LIDO_READ          4 /* a snapshot to read, and writes are refused: see below */
+#define LIDO_CONCURRENT    5 /* none before COMMIT, in an SQLite that has BEGIN CONCURRENT */
+
+/*
+ * LIDO_READ reads the schema at once, so what the main database holds at the begin is what
+ * the transaction sees; an attached one follows at its first use.  Until it ends
+ * PRAGMA query_only is on: whatever writes, also by the raw handle and also to temporary
+ * tables, is SQLITE_READONLY, and the transaction goes on.  It is turned off again (unless
+ * it was on before) when lido ends the transaction or finds that it is over: at commit,
+ * rollback, the next begin, and the check-in at the latest.  So after SQLite rolled back by
+ * itself nothing is written by accident either, until lido_txn_rollback().  The pragma makes
+ * SQLite prepare the connection's statements anew at their next step.
+ *
+ * LIDO_CONCURRENT is refused where the driver lacks LIDO_DRIVER_HAS_CONCURRENT.
+ * https://sqlite.org/src/doc/begin-concurrent/doc/begin_concurrent.md
+ */
 
 /* What SQLite says of the transaction now. */
 #define LIDO_TXN_NONE    0 /* none is open */
@@ -48,7 +64,7 @@ extern "C" {
  *            of another lease did not end), LIDO_IN_TXN (also: another lease of this thread
  *            on the same connection has one), LIDO_RECURSION, LIDO_STALE,
  *            LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such
- *            mode); what a hook returned.
+ *            mode, or the driver has it not); what SQLite or a hook returned.
  */
 LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
                             struct lido_error *err) LIDO_CHECKED;

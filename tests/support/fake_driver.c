@@ -13,6 +13,7 @@
 struct fake_handle {
     int number;
     int state;
+    int properties[2];
     lido_busy_wait wait;
     void *wait_ctx;
 };
@@ -135,8 +136,9 @@ static int fake_txn_state(void *ctx, void *handle)
 
 static int fake_begin(void *ctx, void *handle, int mode, struct lido_error *err)
 {
-    static const char *const names[] = { "begin", "begin-deferred", "begin-immediate",
-                                         "begin-exclusive" };
+    static const char *const names[] = { "begin",           "begin-deferred",
+                                         "begin-immediate", "begin-exclusive",
+                                         "begin-read",      "begin-concurrent" };
     int code = simple(names[mode], handle, err);
 
     (void)ctx;
@@ -180,6 +182,25 @@ static int fake_savepoint(void *ctx, void *handle, int what, const char *name,
     return simple(word, handle, err);
 }
 
+static int fake_property(void *ctx, void *handle, int which, int value, int *was,
+                         struct lido_error *err)
+{
+    static const char *const names[] = { "read-only", "read-uncommitted" };
+    struct fake_handle *fake = handle;
+    char word[40];
+    int code;
+
+    (void)ctx;
+    *was = fake->properties[which];
+    if (value < 0)
+        return LIDO_OK;
+    snprintf(word, sizeof word, "%s=%d", names[which], value);
+    code = simple(word, handle, err);
+    if (code == LIDO_OK)
+        fake->properties[which] = value;
+    return code;
+}
+
 static void fake_set_busy_wait(void *ctx, void *handle, lido_busy_wait wait, void *wait_ctx)
 {
     struct fake_handle *fake = handle;
@@ -202,6 +223,7 @@ static const struct lido_driver table = {
     .rollback = fake_rollback,
     .set_busy_wait = fake_set_busy_wait,
     .savepoint = fake_savepoint,
+    .property = fake_property,
 };
 
 void fake_driver_install(void)

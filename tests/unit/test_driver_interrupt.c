@@ -162,12 +162,33 @@ Test(driver_interrupt, a_begin_that_fails_leaves_no_transaction_and_no_other_doe
     cr_assert_eq(driver->close(NULL, db, 0, &err), LIDO_OK);
 }
 
+Test(driver_interrupt, a_begin_to_read_has_its_snapshot_or_no_transaction)
+{
+    sqlite3 *db = open_db();
+    int rc = SQLITE_INTERRUPT, interrupted = 0;
+
+    run(db, "CREATE TABLE t(x)");
+    for (int nth = 1; nth <= 100; nth++) {
+        if (!sqlite3_get_autocommit(db))
+            run(db, "ROLLBACK");
+        arm(db, nth);
+        rc = driver->begin(NULL, db, LIDO_READ, &err);
+        arm(db, 0);
+        interrupted += rc == SQLITE_INTERRUPT;
+        cr_expect_eq(driver->txn_state(NULL, db),
+                     rc == LIDO_OK ? LIDO_TXN_READ : LIDO_TXN_NONE, "at %d", nth);
+    }
+    cr_expect_eq(rc, LIDO_OK);
+    cr_expect_gt(interrupted, 0);
+    cr_assert_eq(driver->close(NULL, db, 0, &err), LIDO_OK);
+}
+
 Test(driver_interrupt, a_begin_mode_that_is_none_is_misuse)
 {
     sqlite3 *db = open_db();
 
     cr_expect_eq(driver->begin(NULL, db, LIDO_BEGIN_DEFAULT, &err), SQLITE_MISUSE);
-    cr_expect_eq(driver->begin(NULL, db, LIDO_EXCLUSIVE + 1, &err), SQLITE_MISUSE);
+    cr_expect_eq(driver->begin(NULL, db, LIDO_CONCURRENT + 1, &err), SQLITE_MISUSE);
     cr_expect_eq(driver->begin(NULL, db, -1, &err), SQLITE_MISUSE);
     cr_expect_eq(driver->txn_state(NULL, db), LIDO_TXN_NONE);
     cr_assert_eq(driver->close(NULL, db, 0, &err), LIDO_OK);

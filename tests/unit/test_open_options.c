@@ -101,6 +101,7 @@ static const struct sample {
     { "static", "check_same_thread", "yes", 1 },
     { "null", "begin", "immediate", LIDO_IMMEDIATE },
     { "null", "begin", "Exclusive", LIDO_EXCLUSIVE },
+    { "null", "begin", "read", LIDO_READ },
     { "null", "open_now", "1", 1 },
     { "null", "pool_recycle", "3600", 3600000 },
     { "null", "pool_recycle", "0", 0 },
@@ -262,7 +263,7 @@ Test(open_options, a_key_out_of_range_or_of_no_sense_is_refused_by_name)
         "timeout=1e3",
         "check_same_thread=2",
         "open_now=maybe",
-        "begin=concurrent",
+        "begin=sometimes",
         "pool_recycle=-2",
         "pool_recycle_jitter=-1",
         "pool_recycle_spacing=-1",
@@ -315,8 +316,10 @@ Test(open_options, a_field_out_of_range_is_refused_by_name)
     options = inits;
     options.begin_mode = LIDO_BEGIN_DEFAULT;
     expect_bad_field(&options, "begin_mode");
-    options.begin_mode = LIDO_EXCLUSIVE + 1;
+    options.begin_mode = LIDO_CONCURRENT + 1;
     expect_bad_field(&options, "begin_mode");
+    options.begin_mode = LIDO_CONCURRENT;
+    expect_bad_field(&options, "the driver fake has no BEGIN CONCURRENT");
     options = inits;
     options.order = "best";
     expect_bad_field(&options, "order=best is not any, fifo or lifo");

@@ -127,7 +127,7 @@ Test(txn, a_second_begin_finds_the_first_also_one_of_sql_text)
     cr_assert_eq(run(&conn, "ROLLBACK; BEGIN"), SQLITE_OK);
     cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_IN_TXN);
     cr_assert_eq(lido_txn_commit(&conn, NULL, &err), LIDO_OK);
-    cr_assert_eq(lido_txn_begin(&conn, 4, &err), SQLITE_MISUSE);
+    cr_assert_eq(lido_txn_begin(&conn, 6, &err), SQLITE_MISUSE);
     cr_assert_eq(lido_txn_begin(&conn, -1, &err), SQLITE_MISUSE);
     give(&conn);
 }

@@ -24,8 +24,9 @@ extern "C" {
 #endif
 
 /* Capabilities. */
-#define LIDO_DRIVER_IS_SQLITE    1u /* the handle is a sqlite3 * */
-#define LIDO_DRIVER_TAKES_PARAMS 2u /* keys that lido does not know are passed to connect */
+#define LIDO_DRIVER_IS_SQLITE      1u /* the handle is a sqlite3 * */
+#define LIDO_DRIVER_TAKES_PARAMS   2u /* keys that lido does not know are passed to connect */
+#define LIDO_DRIVER_HAS_CONCURRENT 4u /* begin takes LIDO_CONCURRENT */
 
 /* What to connect to.  Lent until connect returns. */
 struct lido_connect {
@@ -74,6 +75,10 @@ struct lido_reset {
 #define LIDO_SAVEPOINT_ROLLBACK_TO 1
 #define LIDO_SAVEPOINT_RELEASE     2
 
+/* What can be set on a handle; each is 0 or 1. */
+#define LIDO_PROPERTY_READ_ONLY        0 /* every write is refused */
+#define LIDO_PROPERTY_READ_UNCOMMITTED 1 /* others' uncommitted changes may be seen */
+
 struct lido_driver {
     size_t size; /* sizeof(struct lido_driver) */
     const char *name;
@@ -99,8 +104,9 @@ struct lido_driver {
     /* LIDO_TXN_NONE ... LIDO_TXN_UNKNOWN. */
     int (*txn_state)(void *ctx, void *handle);
 
-    /* Transactions; NULL where the driver has none.  *outcome: LIDO_OUTCOME_..., set also
-       when an error is returned. */
+    /* Transactions; NULL where the driver has none.  LIDO_READ is to take its snapshot in
+       begin; it comes only where there is `property`, which refuses writes.  *outcome:
+       LIDO_OUTCOME_..., set also when an error is returned. */
     int (*begin)(void *ctx, void *handle, int mode, struct lido_error *err);
     int (*commit)(void *ctx, void *handle, int *outcome, struct lido_error *err);
     int (*rollback)(void *ctx, void *handle, int *outcome, struct lido_error *err);
@@ -118,6 +124,11 @@ struct lido_driver {
        and may have any byte in it.  NULL: the driver has no savepoints. */
     int (*savepoint)(void *ctx, void *handle, int what, const char *name,
                      struct lido_error *err);
+
+    /* Sets one of LIDO_PROPERTY_... to `value`, also in a transaction; -1 leaves it.  *was:
+       what it was before.  An error if it did not take.  NULL: there are none. */
+    int (*property)(void *ctx, void *handle, int which, int value, int *was,
+                    struct lido_error *err);
 };
 
 /*
