@@ -74,22 +74,6 @@ static int tell(sqlite3 *db, struct lido_error *err)
     return lido_fail(err, sqlite3_extended_errcode(db), "%s", sqlite3_errmsg(db));
 }
 
-/* Runs one statement with up to three integers. */
-static int exec_bound(sqlite3 *db, const char *sql, int64_t a, int64_t b, int64_t c,
-                      struct lido_error *err)
-{
-    const int64_t values[] = { a, b, c };
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-
-    for (int i = 0; rc == SQLITE_OK && i < sqlite3_bind_parameter_count(stmt); i++)
-        rc = sqlite3_bind_int64(stmt, i + 1, values[i]);
-    if (rc == SQLITE_OK)
-        sqlite3_step(stmt);
-    rc = sqlite3_finalize(stmt);
-    return rc == SQLITE_OK ? LIDO_OK : tell(db, err);
-}
-
 static int read_rows(struct demo_worker *worker, sqlite3 *db, struct lido_error *err)
 {
     const struct demo_copy *copy = worker->run->copy;
@@ -117,53 +101,56 @@ static int read_rows(struct demo_worker *worker, sqlite3 *db, struct lido_error 
     return LIDO_OK;
 }
 
-/* Moves money inside the transaction that is open.  *is_moved: there was enough. */
-static int move_money(struct demo_worker *worker, sqlite3 *db, bool *is_moved,
-                      struct lido_error *err)
+/* Moves money, inside a run; LIDO_ROLLBACK if there is not enough. */
+static int move_money(void *ctx, const struct lido_conn *conn, struct lido_error *err)
 {
+    struct demo_worker *worker = ctx;
     const struct demo_run *run = worker->run;
     int64_t amount = random_between(&worker->random, 1, AMOUNT_MOST);
     int64_t source = random_between(&worker->random, 1, DEMO_ACCOUNTS);
     int64_t target = random_between(&worker->random, 1, DEMO_ACCOUNTS - 1);
+    struct lido_value values[3];
     int rc;
 
+    if (lido_txn_state(conn) != LIDO_TXN_WRITE)
+        worker->not_immediate++;
     target += target >= source; /* any other account */
-    rc = exec_bound(db, run->take, amount, source, 0, err);
-    *is_moved = rc == LIDO_OK && sqlite3_changes(db) == 1;
-    if (*is_moved)
-        rc = exec_bound(db, run->give, amount, target, 0, err);
-    if (*is_moved && rc == LIDO_OK)
-        rc = exec_bound(db, run->note, source, target, amount, err);
+    values[0] = lido_integer(amount);
+    values[1] = lido_integer(source);
+    rc = lido_conn_query(conn, run->take, values, 2, NULL, NULL, err);
+    if (rc == LIDO_OK && lido_conn_changes(conn) != 1)
+        return LIDO_ROLLBACK;
+    values[1] = lido_integer(target);
+    if (rc == LIDO_OK)
+        rc = lido_conn_query(conn, run->give, values, 2, NULL, NULL, err);
+    values[0] = lido_integer(source);
+    values[2] = lido_integer(amount);
+    if (rc == LIDO_OK)
+        rc = lido_conn_query(conn, run->note, values, 3, NULL, NULL, err);
     return rc;
 }
 
 static int transfer(struct demo_worker *worker, const struct lido_conn *conn, bool *is_done,
                     struct lido_error *err)
 {
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
     int64_t began_ns = cli_now_ns();
-    bool is_moved = false;
-    int rc = lido_txn_begin(conn, LIDO_DEFERRED, err);
+    int outcome = LIDO_OUTCOME_UNKNOWN, runs = 0, rc;
 
+    options.outcome = &outcome;
+    options.runs_needed = &runs;
+    rc = lido_conn_run(conn, LIDO_DEFERRED, move_money, worker, &options, err);
+    worker->retries += runs > 1 ? runs - 1 : 0;
     if (rc != LIDO_OK)
         return rc;
-    if (lido_txn_state(conn) != LIDO_TXN_WRITE)
-        worker->not_immediate++;
-    rc = move_money(worker, lido_conn_sqlite(conn), &is_moved, err);
-    if (rc == LIDO_OK && is_moved) {
-        rc = lido_txn_commit(conn, NULL, err);
-        if (rc == LIDO_OK) {
-            *is_done = true;
-            worker->transfers++;
-            histogram_add(&worker->txn, cli_now_ns() - began_ns);
-            return LIDO_OK;
-        }
-    }
-    if (rc == LIDO_OK) {
+    if (outcome == LIDO_OUTCOME_COMMITTED) {
+        *is_done = true;
+        worker->transfers++;
+        histogram_add(&worker->txn, cli_now_ns() - began_ns);
+    } else {
         worker->declined++;
-        return lido_txn_rollback(conn, err);
     }
-    lido_txn_rollback(conn, NULL); /* what failed is already told in err */
-    return rc;
+    return LIDO_OK;
 }
 
 /* True while there is work; *is_transfer: it is to move money, which is reserved by that.

@@ -161,7 +161,8 @@ int lido_pool_dispose(lido_pool *pool, struct lido_error *err)
 int lido__pool_anchor(lido_pool *pool, struct lido_error *err)
 {
     const struct lido__driver *driver = &pool->config.driver;
-    struct lido_record waiting = { .pool = pool }; /* all that lido__busy_wait() looks at */
+    /* All that lido__busy_wait() looks at. */
+    struct lido_record waiting = { .pool = pool, .wait_until_ns = INT64_MAX };
     struct lido_connect how = pool->how;
     int rc;
 

@@ -70,13 +70,13 @@ struct lido__cell {
     lido__word owner;  /* lido__thread() */
     lido__word retold; /* counts what one lease told anew, which leaves `told` the same */
 
+    /* Guarded by the pool's lock, of a shared cell: `record` is this lease's already. */
+    bool is_bound;
+
     /* The holder's. */
     bool is_beginning; /* begin hooks run: a begin inside is a recursion */
     bool has_begun;    /* lido_txn_begin succeeded and nothing ended it since */
-
-    /* Guarded by the pool's lock. */
-    bool
-        is_bound; /* `record` is of this lease, not yet of the one before; of a shared cell */
+    int trouble;       /* what SQLite said last, if it was an error; for the runner */
 
     struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
 
@@ -114,6 +114,7 @@ struct lido_record {
     struct lido__finalizer *finalizers;  /* the last added first */
     struct lido__statements *statements; /* NULL: none was prepared here yet */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
+    int64_t wait_until_ns;    /* at the latest; a run's deadline, or INT64_MAX */
     lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
     lido__word savepoints; /* how many lido has named; leases that share go on counting */
     bool is_new;           /* no connection was ever opened here since it was vacant */

@@ -22,9 +22,12 @@ int lido__busy_wait(void *record_, int count)
     const struct lido_clock *clock = record->pool->config.clock;
     int64_t now_ns = lido__wait_ns(clock), step_ns;
 
-    if (count == 0)
+    if (count == 0) {
         record->busy_deadline_ns =
             lido__deadline_ns(clock, record->pool->config.timeout_ms);
+        if (record->busy_deadline_ns > record->wait_until_ns)
+            record->busy_deadline_ns = record->wait_until_ns;
+    }
     if (now_ns >= record->busy_deadline_ns)
         return 0;
     step_ns = count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;

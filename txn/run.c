@@ -86,6 +86,7 @@ int lido__run_refused(const struct lido_conn *conn, struct lido__use *use, const
 {
     struct run run = { .conn = conn, .use = use, .sql = (char *)(uintptr_t)sql };
 
+    use->cell->trouble = rc;
     if (wants(use, BIT(LIDO__HANDLE_ERROR)))
         rc = ask_about_error(&run, rc, story);
     if (err != NULL)
@@ -168,6 +169,7 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
     if (rc != SQLITE_DONE) {
         sqlite3_snprintf(sizeof start, start, "%s", sqlite3_sql(use->at->handle));
         rc = lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, &story);
+        use->cell->trouble = rc;
         sqlite3_reset(use->at->handle);
     }
     run = leave_for_hooks(&stmt->conn, use,

@@ -123,7 +123,7 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
 }
 
 /* What a begin hook began is respected, in whatever mode. */
-static int issue(const struct lido__cell *cell, int mode, struct lido_error *err)
+static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     const struct lido__driver *driver = &record->pool->config.driver;
@@ -132,7 +132,7 @@ static int issue(const struct lido__cell *cell, int mode, struct lido_error *err
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
     else if (!lido__txn_is_open(cell))
-        rc = driver->table->begin(driver->ctx, record->handle, mode, err);
+        rc = cell->trouble = driver->table->begin(driver->ctx, record->handle, mode, err);
     if (rc != LIDO_OK)
         lido__record_restore(record, NULL);
     return rc;
@@ -185,6 +185,9 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     if (lido__txn_is_open(cell))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
     rc = lido__share_txn_enter(cell, conn->generation, err);
+    if (rc == SQLITE_BUSY)
+        cell->trouble =
+            rc; /* as good as SQLite's: it is its connection that is waited for */
     if (rc != LIDO_OK)
         return rc;
     rc = begin(cell, conn, mode, err);
@@ -250,7 +253,7 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     rc = ask_commit_hooks(cell, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
-    rc = driver->table->commit(driver->ctx, record->handle, outcome, err);
+    rc = cell->trouble = driver->table->commit(driver->ctx, record->handle, outcome, err);
     if (*outcome == LIDO_OUTCOME_OPEN)
         return rc;
     over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);

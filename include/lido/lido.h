@@ -12,6 +12,7 @@
 #include <lido/manager.h>
 #include <lido/pool.h>
 #include <lido/record.h>
+#include <lido/run.h>
 #include <lido/status.h>
 #include <lido/stmt.h>
 #include <lido/txn.h>
