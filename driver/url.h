@@ -68,9 +68,15 @@ int lido__value_int(const char *key, const char *value, int64_t least, int64_t m
 struct lido__isolation {
     int begin_mode;       /* LIDO_BEGIN_DEFAULT: it says nothing of it */
     int read_uncommitted; /* -1: it says nothing of it */
+    bool is_autocommit;   /* a transaction never begins by itself */
+    const char *level;    /* SQLAlchemy's name; NULL if it is one of Python's */
 };
 int lido__value_isolation(const char *value, struct lido__isolation *out,
                           struct lido_error *err);
+/* SQLAlchemy's names only; SQLITE_MISUSE lists them. */
+int lido__level_isolation(const char *level, struct lido__isolation *out,
+                          struct lido_error *err);
+bool lido__url_is_autocommit(const struct lido__url *url);
 
 /* Parts of the form.  How many bytes at `text` may stand in the name of a driver. */
 size_t lido__url_driver_length(const char *text);

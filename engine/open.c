@@ -175,6 +175,7 @@ static int configure(struct lido__pool_config *config, struct lido_pool_options 
     if (rc != LIDO_OK)
         return rc;
     lido__options_apply(config, options);
+    config->is_autocommit = is_sqlite && lido__url_is_autocommit(&config->url);
     config->is_memory = config->url.is_memory;
     config->needs_anchor = config->url.is_named_memory;
     config->busy_wait = lido__busy_wait;

@@ -47,10 +47,13 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
         how |= LIDO_RESET_KEEP_TEMP;
     /* Before, for cleaning may write; and after, if a running statement was in the way. */
     lido__record_restore(record, NULL);
+    lido__record_restore_isolation(record, NULL);
     if (driver->table->reset != NULL)
         rc = driver->table->reset(driver->ctx, record->handle, how, found, why);
     if (rc == LIDO_OK)
         rc = lido__record_restore(record, why);
+    if (rc == LIDO_OK)
+        rc = lido__record_restore_isolation(record, why);
     record->is_pinned = pool->config.is_memory || found->keeps_temp != 0;
     if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, pool->config.busy_wait,
@@ -297,6 +300,8 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
     int rc = LIDO_OK, later;
 
     end_statements(pool, record, cell);
+    if (cell->has_isolation) /* what fails is left to the last lease */
+        lido__record_restore_isolation(record, NULL);
     if (pool->sharing == LIDO__SHARE_ALL) {
         if (lido__share_leave_if_last(pool, cell))
             return lido__record_return(pool, record, transaction_was_reset, false, err);

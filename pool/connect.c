@@ -106,6 +106,7 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
         return rc;
     record->handle = handle;
     lido__write(&record->is_restricted, 0);
+    lido__write(&record->isolation_was, 0);
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, handle, pool->config.busy_wait, record);
     return LIDO_OK;

@@ -155,6 +155,8 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
 
     cell->is_beginning = false;
     cell->has_begun = false;
+    cell->is_autocommit = pool_of(cell)->config.is_autocommit;
+    cell->has_isolation = false;
     if (cell == &lido__cell_record(cell)->own)
         lido__write(&lido__cell_record(cell)->savepoints, 0);
     lido__publish(&cell->owner, lido__thread());

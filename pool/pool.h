@@ -52,6 +52,7 @@ struct lido__pool_config {
     bool pre_ping;
     int reset_on_return; /* LIDO_RESET_... */
     int begin_mode;
+    bool is_autocommit; /* nothing begins by itself, also if the pool would */
     int64_t recycle_ms; /* -1: never */
     int64_t recycle_jitter_ms;
     int64_t recycle_spacing_ms;
@@ -402,6 +403,12 @@ void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)
 int lido__record_restrict(struct lido_record *record, struct lido_error *err)
     LIDO_TSA(locks_excluded(record->pool->lock));
 int lido__record_restore(struct lido_record *record, struct lido_error *err)
+    LIDO_TSA(locks_excluded(record->pool->lock));
+/* The same with read_uncommitted. */
+int lido__record_isolate(struct lido_record *record, int read_uncommitted,
+                         struct lido_error *err)
+    LIDO_TSA(locks_excluded(record->pool->lock));
+int lido__record_restore_isolation(struct lido_record *record, struct lido_error *err)
     LIDO_TSA(locks_excluded(record->pool->lock));
 
 /* pool/checkin.c: a record that is RETURNING goes back. */

@@ -2,12 +2,14 @@
 /*
  * What was set on a connection for a while, and is undone when that is over.
  *
- * A LIDO_READ transaction makes its connection refuse writes.  That it did is a word of the
- * record, set when the driver has set it and cleared when the driver has undone it: nothing
- * is asked where nothing was set, and what could not be undone is tried again by whoever
- * comes next, at last by the check-in, which gives up the connection if it cannot be.
+ * A LIDO_READ transaction makes its connection refuse writes, and a lease may have another
+ * isolation level than the pool.  That it was set is a word of the record, written when the
+ * driver has set it and cleared when the driver has undone it: nothing is asked where nothing
+ * was set, and what could not be undone is tried again by whoever comes next, at last by the
+ * check-in, which gives up the connection if it cannot be.
  *
- * Threads: the holder's, and where leases share the record its that has the transaction.
+ * Threads: the holder's; where leases share the record, that which has the transaction, and
+ * that which set its level.
  */
 #include "pool/pool.h"
 
@@ -33,5 +35,33 @@ int lido__record_restore(struct lido_record *record, struct lido_error *err)
                                  &was, err);
     if (rc == LIDO_OK)
         lido__write(&record->is_restricted, 0);
+    return rc;
+}
+
+int lido__record_isolate(struct lido_record *record, int read_uncommitted,
+                         struct lido_error *err)
+{
+    const struct lido__driver *driver = &record->pool->config.driver;
+    int was, rc = driver->table->property(driver->ctx, record->handle,
+                                          LIDO_PROPERTY_READ_UNCOMMITTED, read_uncommitted,
+                                          &was, err);
+
+    if (rc == LIDO_OK && lido__read(&record->isolation_was) == 0)
+        lido__write(&record->isolation_was, (uint64_t)(was != 0) + 1);
+    return rc;
+}
+
+int lido__record_restore_isolation(struct lido_record *record, struct lido_error *err)
+{
+    const struct lido__driver *driver = &record->pool->config.driver;
+    uint64_t was = lido__read(&record->isolation_was);
+    int now, rc;
+
+    if (was == 0 || record->handle == NULL)
+        return LIDO_OK;
+    rc = driver->table->property(driver->ctx, record->handle,
+                                 LIDO_PROPERTY_READ_UNCOMMITTED, (int)was - 1, &now, err);
+    if (rc == LIDO_OK)
+        lido__write(&record->isolation_was, 0);
     return rc;
 }

@@ -74,9 +74,14 @@ struct lido__cell {
     bool is_bound;
 
     /* The holder's. */
-    bool is_beginning; /* begin hooks run: a begin inside is a recursion */
-    bool has_begun;    /* lido_txn_begin succeeded and nothing ended it since */
-    int trouble;       /* what SQLite said last, if it was an error; for the runner */
+    bool is_beginning : 1; /* begin hooks run: a begin inside is a recursion */
+    bool has_begun : 1;    /* lido_txn_begin succeeded and nothing ended it since */
+    bool
+        is_autocommit : 1; /* the lease's isolation is AUTOCOMMIT: what begins a transaction
+                               by itself does not on this lease; at its start as the pool has
+                               it */
+    bool has_isolation : 1; /* it set read_uncommitted, which its end sets back */
+    int trouble;            /* what SQLite said last, if it was an error; for the runner */
 
     struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
 
@@ -116,6 +121,7 @@ struct lido_record {
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     int64_t wait_until_ns;    /* at the latest; a run's deadline, or INT64_MAX */
     lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
+    lido__word isolation_was; /* read_uncommitted before a lease set it, plus 1; or 0 */
     lido__word savepoints; /* how many lido has named; leases that share go on counting */
     bool is_new;           /* no connection was ever opened here since it was vacant */
     bool is_fresh;         /* just connected: not to be pinged */

@@ -141,6 +141,34 @@ LIDO_API int lido_txn_savepoint_next(const struct lido_conn *conn,
                                      struct lido_error *err) LIDO_CHECKED;
 
 /*
+ * The isolation level of a lease, by SQLAlchemy's names in any case, '_' standing for a blank
+ * too: "SERIALIZABLE", "READ UNCOMMITTED", or "AUTOCOMMIT".  The first two are PRAGMA
+ * read_uncommitted, which SQLite is asked for afterwards.  READ UNCOMMITTED has an effect
+ * between connections of one shared cache only, and lido opens none: nothing uncommitted is
+ * seen.  https://sqlite.org/pragma.html#pragma_read_uncommitted
+ * AUTOCOMMIT leaves reading as it is, and no transaction begins by itself on this lease;
+ * lido_txn_begin() begins one all the same.
+ *
+ * The end of the lease sets the pool's own level again, that of `isolation_level` in its URL.
+ *
+ * Threads:   the one that checked conn out.
+ * Fails:     SQLITE_MISUSE (no such level, with those that there are; the driver has none),
+ *            LIDO_IN_TXN (a transaction is open), LIDO_SHARED (other leases share the
+ *            connection; not for AUTOCOMMIT), LIDO_SETTING (it did not take), LIDO_STALE,
+ *            LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite returned.
+ */
+LIDO_API int lido_conn_set_isolation(const struct lido_conn *conn, const char *level,
+                                     struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * The level as SQLite has it now, in the words above; NULL for a lease that may not be used
+ * here, and if the driver cannot tell.  Static storage.
+ *
+ * Threads:   the one that checked conn out.
+ */
+LIDO_API const char *lido_conn_isolation(const struct lido_conn *conn);
+
+/*
  * LIDO_TXN_NONE ... LIDO_TXN_UNKNOWN; the last also for a lease that is over or belongs to
  * another thread.
  *
