@@ -67,6 +67,29 @@ static int never(void *ctx, const struct lido_holder *holder)
 
 /* --- leases --------------------------------------------------------------------------- */
 
+/* The same of savepoints and levels, whatever stands beside the lease. */
+static void expect_savepoints_refused(const struct lido_conn *conn, int code)
+{
+    static const char *const names[] = { "a", "", NULL };
+    struct lido_savepoint point = { "before" };
+
+    cr_assert_null(lido_conn_isolation(conn));
+    for (int i = 0; i < 3; i++) {
+        expect_told(lido_txn_savepoint(conn, names[i], &err), code, "savepoint");
+        expect_told(lido_txn_rollback_to(conn, names[i], &err), code, "rollback_to");
+        expect_told(lido_txn_release(conn, names[i], &err), code, "release");
+        expect_told(lido_conn_set_isolation(conn, names[i], &err), code, "isolation");
+    }
+    expect_told(lido_txn_savepoint_next(conn, &point, &err), code, "savepoint_next");
+    cr_assert_str_eq(point.name, "");
+    expect_told(lido_txn_savepoint_next(conn, NULL, &err), SQLITE_MISUSE, "no out");
+    cr_assert_eq(lido_txn_savepoint(conn, "a", NULL), code);
+    cr_assert_eq(lido_txn_savepoint_next(conn, &point, NULL), code);
+    cr_assert_eq(lido_txn_rollback_to(conn, "a", NULL), code);
+    cr_assert_eq(lido_txn_release(conn, "a", NULL), code);
+    cr_assert_eq(lido_conn_set_isolation(conn, "SERIALIZABLE", NULL), code);
+}
+
 /* Every call that takes a lease answers `code`, with a text or without being asked for one,
    and the lease stays as it is. */
 static void expect_refused(const struct lido_conn *lease, int code)
@@ -91,6 +114,7 @@ static void expect_refused(const struct lido_conn *lease, int code)
     expect_told(lido_txn_commit(conn, &outcome, &err), code, "commit");
     cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
     expect_told(lido_txn_rollback(conn, &err), code, "rollback");
+    expect_savepoints_refused(conn, code);
 
     cr_assert_eq(lido_conn_checkin(conn, NULL, NULL), code);
     cr_assert_eq(lido_conn_hand_over(conn, NULL), code);
@@ -454,6 +478,7 @@ Test(bad_arguments, a_transaction_on_a_driver_that_has_none)
     expect_told(lido_txn_commit(&conn, &outcome, &err), SQLITE_MISUSE, "commit");
     cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
     expect_told(lido_txn_rollback(&conn, &err), SQLITE_MISUSE, "rollback");
+    expect_savepoints_refused(&conn, SQLITE_MISUSE);
     cr_assert_eq(lido_txn_state(&conn), LIDO_TXN_NONE);
     cr_assert_null(lido_conn_sqlite(&conn));
     give(&conn);

@@ -30,6 +30,9 @@ static void transfer(const struct lido_conn *conn, int *seen)
     note(seen, rc);
     if (rc != LIDO_OK)
         return;
+    note(seen, lido_txn_savepoint(conn, "a", &err));
+    note(seen, lido_txn_rollback_to(conn, "a", &err));
+    note(seen, lido_txn_release(conn, "a", &err));
     rc = lido_txn_commit(conn, &outcome, &err);
     note(seen, rc);
     if (rc != LIDO_OK) {

@@ -64,6 +64,22 @@ static int show(void *ctx, const struct lido_holder *holder)
     return 0;
 }
 
+/* A savepoint, another level, and a transaction to read, left to the check-in. */
+static int go_on(const struct lido_conn *conn)
+{
+    struct lido_savepoint point;
+    int rc = lido_txn_savepoint_next(conn, &point, &err), later;
+
+    if (rc == LIDO_OK)
+        rc = lido_txn_release(conn, point.name, &err);
+    later = lido_txn_rollback(conn, &err);
+    rc = rc != LIDO_OK ? rc : later;
+    later = lido_conn_set_isolation(conn, "READ UNCOMMITTED", &err);
+    rc = rc != LIDO_OK ? rc : later;
+    later = lido_txn_begin(conn, LIDO_READ, &err);
+    return rc != LIDO_OK ? rc : later;
+}
+
 static void use(lido_pool *pool, int *seen)
 {
     static const struct lido_events events = { .size = sizeof events,
@@ -88,6 +104,8 @@ static void use(lido_pool *pool, int *seen)
                               NULL, NULL, NULL);
         if (rc == LIDO_OK)
             rc = lido_txn_commit(&a, &outcome, &err);
+        *seen = rc != LIDO_OK ? rc : *seen;
+        rc = go_on(&a);
         *seen = rc != LIDO_OK ? rc : *seen;
         cr_assert_eq(lido_conn_checkin(&a, NULL, &err), LIDO_OK, "%s", err.text);
     }

@@ -81,6 +81,25 @@ static void transact(const struct lido_conn *conn)
     note(lido_txn_begin(conn, LIDO_DEFERRED, &err)); /* left to the check-in */
 }
 
+/* To read, in steps, and by another level: none of it is left to the next lease. */
+static void read_in_steps(const struct lido_conn *conn)
+{
+    struct lido_savepoint point;
+
+    if (note(lido_txn_savepoint_next(conn, &point, &err)) == LIDO_OK) {
+        note(lido_txn_rollback_to(conn, point.name, &err));
+        note(lido_txn_release(conn, point.name, &err));
+    } else {
+        cr_expect_str_eq(point.name, "");
+    }
+    note(lido_txn_rollback(conn, &err));
+    note(lido_conn_set_isolation(conn, "READ UNCOMMITTED", &err));
+    if (note(lido_txn_begin(conn, LIDO_READ, &err)) == LIDO_OK)
+        note(lido_txn_commit(conn, NULL, &err));
+    note(lido_txn_rollback(conn, &err));
+    note(lido_txn_begin(conn, LIDO_READ, &err)); /* left to the check-in */
+}
+
 static void use_two(lido_pool *pool)
 {
     struct lido_conn one, two, three;
@@ -90,6 +109,8 @@ static void use_two(lido_pool *pool)
     hang_on(&one);
     take(pool, &two);
     transact(&one);
+    note(lido_txn_rollback(&one, &err));
+    read_in_steps(&one);
     take(pool, &three);
     give(&one);
     if (two.cell != NULL)

@@ -23,6 +23,8 @@
 struct answers {
     int open, checkout, stats, holders, visits, close;
     int hooks, checkin, begin, commit, outcome, rollback, state, hand_over, set_label;
+    int savepoint, savepoint_next, rollback_to, release, set_isolation;
+    const char *isolation;
     int forked_code, has_text, has_allocated;
     int is_empty_after_open, is_empty_after_checkout, is_kept_by_checkin;
     void *sqlite, *handle, *pool;
@@ -110,6 +112,7 @@ static void call_all(struct answers *out, struct lido_conn *conn)
     struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
     struct lido_error error = LIDO_ERROR_INIT;
     struct lido_conn more = { conn, 1 };
+    struct lido_savepoint point;
     lido_pool *another = pool;
 
     fake_driver_calls();
@@ -131,6 +134,12 @@ static void call_all(struct answers *out, struct lido_conn *conn)
     out->commit = lido_txn_commit(conn, &out->outcome, &error);
     out->rollback = lido_txn_rollback(conn, &error);
     out->state = lido_txn_state(conn);
+    out->savepoint = lido_txn_savepoint(conn, "a", &error);
+    out->savepoint_next = lido_txn_savepoint_next(conn, &point, &error);
+    out->rollback_to = lido_txn_rollback_to(conn, "a", &error);
+    out->release = lido_txn_release(conn, "a", &error);
+    out->set_isolation = lido_conn_set_isolation(conn, "AUTOCOMMIT", &error);
+    out->isolation = lido_conn_isolation(conn);
     error = (struct lido_error)LIDO_ERROR_INIT;
     out->checkin = lido_conn_checkin(conn, NULL, &error);
     out->forked_code = error.code;
@@ -161,6 +170,12 @@ static void expect_all_forked(const struct answers *answers)
     cr_assert_eq(answers->outcome, LIDO_OUTCOME_UNKNOWN);
     cr_assert_eq(answers->rollback, LIDO_FORKED);
     cr_assert_eq(answers->state, LIDO_TXN_UNKNOWN);
+    cr_assert_eq(answers->savepoint, LIDO_FORKED);
+    cr_assert_eq(answers->savepoint_next, LIDO_FORKED);
+    cr_assert_eq(answers->rollback_to, LIDO_FORKED);
+    cr_assert_eq(answers->release, LIDO_FORKED);
+    cr_assert_eq(answers->set_isolation, LIDO_FORKED);
+    cr_assert_null(answers->isolation);
     cr_assert_eq(answers->checkin, LIDO_FORKED);
     cr_assert_eq(answers->forked_code, LIDO_FORKED);
     cr_assert(answers->has_text);
