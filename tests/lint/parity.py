@@ -29,8 +29,11 @@ SECTIONS = {
     '1.7': 'Counting of a queue',
     '1.8': 'The other kinds',
     '2.1': 'Pool events',
+    '2.2': 'Transaction events',
     '2.4': 'Listening',
+    '2.5': 'Transactions on a connection',
     '3.1': 'URLs, driver arguments and the default kind',
+    '3.2': 'Isolation, begin modes and savepoints',
 }
 VERDICTS = ('same', 'better', 'not applicable')
 TEST = re.compile(r'/\* (\d\.\d [^\n]*)\n((?:(?!\*/).)*)\*/\s*Test\((\w+),\s*(\w+)', re.S)
@@ -38,7 +41,7 @@ HEAD = """<!-- SPDX-License-Identifier: MIT -->
 
 # Parity with SQLAlchemy
 
-What SQLAlchemy's pools, pool events and SQLite URLs do, row by row, and what lido does. The
+What SQLAlchemy's pools, events, transactions and SQLite URLs do, row by row, and what lido does. The
 model is SQLAlchemy 0.9.8 with what came later; where versions differ the row says so. "Fairy"
 is SQLAlchemy's word for a lease.
 
