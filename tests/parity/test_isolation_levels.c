@@ -142,10 +142,10 @@ Test(parity_isolation, the_level_does_not_change_in_a_transaction)
 }
 
 /* 3.2 begin modes
-   SQLAlchemy: has none of its own: pysqlite's isolation_level, or BEGIN IMMEDIATE in a begin
-   listener.
-   lido: better: by transaction, by pool, or in a begin hook, and two more: to read, where writes
-   are refused, and concurrent, where the driver has it */
+   SQLAlchemy: has none of its own: pysqlite's isolation_level, or BEGIN IMMEDIATE in a
+   begin listener.
+   lido: better: by transaction, by pool, or in a begin hook, and two more: to read,
+   where writes are refused, and concurrent, where the driver has it */
 Test(parity_isolation, a_transaction_has_a_mode)
 {
     static const int states[] = { 0, LIDO_TXN_OPEN, LIDO_TXN_WRITE, LIDO_TXN_WRITE,
@@ -190,8 +190,10 @@ Test(parity_isolation, the_last_release_does_not_commit)
 }
 
 /* 3.2 SQLite rolls back by itself
-   SQLAlchemy: is not noticed; the commit then fails with the driver's "no transaction is active".
-   lido: better: LIDO_TXN_OVER at the commit and at a savepoint, which begins none by accident */
+   SQLAlchemy: is not noticed; the commit then fails with the driver's "no transaction is
+   active".
+   lido: better: LIDO_TXN_OVER at the commit and at a savepoint, which begins none by
+   accident */
 Test(parity_isolation, a_transaction_that_sqlite_ended_is_over)
 {
     open_keys("pool=queue");
@@ -207,7 +209,8 @@ Test(parity_isolation, a_transaction_that_sqlite_ended_is_over)
 
 /* 3.2 a deferred reader that comes to write
    SQLAlchemy: fails at once, whatever the busy timeout; the driver's error is passed on.
-   lido: same: SQLite's rule; LIDO_IMMEDIATE waits, and LIDO_READ refuses to write at all */
+   lido: same: SQLite's rule; LIDO_IMMEDIATE waits, and LIDO_READ refuses to write at all
+   */
 Test(parity_isolation, a_reader_that_comes_to_write_is_not_made_to_wait)
 {
     struct lido_conn writer;

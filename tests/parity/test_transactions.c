@@ -127,9 +127,10 @@ Test(parity_txn, begin_hooks_come_before_the_begin)
 }
 
 /* 2.2 begin that runs BEGIN itself
-   SQLAlchemy: the documented place for BEGIN IMMEDIATE; no transaction begins by itself inside.
-   lido: better: the hook may change the mode as well; a BEGIN of its own is respected, and a
-   begin by lido inside it is refused */
+   SQLAlchemy: the documented place for BEGIN IMMEDIATE; no transaction begins by itself
+   inside.
+   lido: better: the hook may change the mode as well; a BEGIN of its own is respected,
+   and a begin by lido inside it is refused */
 Test(parity_txn, a_begin_hook_may_begin)
 {
     begin_sql = "BEGIN IMMEDIATE";
@@ -163,8 +164,8 @@ Test(parity_txn, rollback_hooks_come_before_the_rollback)
 
 /* 2.2 rollback of an invalid connection
    SQLAlchemy: fires too, and no SQL is run.
-   lido: not applicable: the lease of an invalidated connection has ended, and nothing is left to
-   be rolled back */
+   lido: not applicable: the lease of an invalidated connection has ended, and nothing is
+   left to be rolled back */
 Test(parity_txn, what_was_invalidated_is_not_rolled_back)
 {
     struct lido_conn copy = conn;
@@ -221,8 +222,8 @@ Test(parity_txn, release_savepoint_hooks_are_told_the_name)
 }
 
 /* 2.5 begin, nested, nested, rollback, commit, commit
-   SQLAlchemy: BEGIN, SAVEPOINT sa_savepoint_1, SAVEPOINT sa_savepoint_2, ROLLBACK TO the second,
-   RELEASE the first, COMMIT; names count for a Connection and never restart.
+   SQLAlchemy: BEGIN, SAVEPOINT sa_savepoint_1, SAVEPOINT sa_savepoint_2, ROLLBACK TO the
+   second, RELEASE the first, COMMIT; names count for a Connection and never restart.
    lido: same: lido_savepoint_1 and so on, for a lease */
 Test(parity_txn, nested_transactions_are_savepoints)
 {
@@ -245,7 +246,8 @@ Test(parity_txn, nested_transactions_are_savepoints)
 }
 
 /* 2.5 nested rollback keeps the savepoint
-   SQLAlchemy: ROLLBACK TO is not followed by RELEASE, so the savepoint stays on SQLite's stack.
+   SQLAlchemy: ROLLBACK TO is not followed by RELEASE, so the savepoint stays on SQLite's
+   stack.
    lido: same */
 Test(parity_txn, a_savepoint_outlives_a_rollback_to_it)
 {
@@ -284,8 +286,8 @@ Test(parity_txn, a_check_in_rolls_back_once)
 }
 
 /* 2.5 begin twice
-   SQLAlchemy: main raises that a Transaction is there already; in 0.9.8 the inner is a part of the
-   outer, its commit does nothing and its rollback rolls back all.
+   SQLAlchemy: main raises that a Transaction is there already; in 0.9.8 the inner is a
+   part of the outer, its commit does nothing and its rollback rolls back all.
    lido: same: as main, LIDO_IN_TXN */
 Test(parity_txn, a_second_begin_is_refused)
 {
@@ -317,9 +319,10 @@ Test(parity_txn, there_is_nothing_to_commit_after_a_rollback)
 }
 
 /* 2.5 invalidate in a transaction
-   SQLAlchemy: what is run further raises until rollback() was called; then the Connection
-   reconnects by itself.
-   lido: better: the lease ends with its connection, so nothing runs on another one unasked */
+   SQLAlchemy: what is run further raises until rollback() was called; then the
+   Connection reconnects by itself.
+   lido: better: the lease ends with its connection, so nothing runs on another one
+   unasked */
 Test(parity_txn, an_invalidated_lease_runs_nothing)
 {
     struct lido_conn copy = conn;
@@ -332,9 +335,10 @@ Test(parity_txn, an_invalidated_lease_runs_nothing)
 }
 
 /* 2.5 a commit that fails
-   SQLAlchemy: 0.9.8 forgets the transaction, though SQLite has it open; in main it stays until
-   rollback(), and cannot be committed any more.
-   lido: better: SQLITE_BUSY says that it is still open, and the commit may be tried again */
+   SQLAlchemy: 0.9.8 forgets the transaction, though SQLite has it open; in main it stays
+   until rollback(), and cannot be committed any more.
+   lido: better: SQLITE_BUSY says that it is still open, and the commit may be tried
+   again */
 Test(parity_txn, a_busy_commit_may_be_tried_again)
 {
     struct lido_conn reader = play_take(pool);

@@ -212,6 +212,34 @@ static int on_rollback(void *ctx, const struct lido_event *event, struct lido_er
     return act(ctx, "rollback", out);
 }
 
+/* The event with the savepoint's name: "savepoint(a)". */
+static int act_on_savepoint(void *ctx, const char *name, const struct lido_event *event,
+                            struct lido_error *out)
+{
+    char word[60];
+
+    cr_expect_eq(lido_conn_handle(event->conn), event->handle);
+    snprintf(word, sizeof word, "%s(%s)", name, event->savepoint);
+    return act(ctx, word, out);
+}
+
+static int on_savepoint(void *ctx, const struct lido_event *event, struct lido_error *out)
+{
+    return act_on_savepoint(ctx, "savepoint", event, out);
+}
+
+static int on_rollback_savepoint(void *ctx, const struct lido_event *event,
+                                 struct lido_error *out)
+{
+    return act_on_savepoint(ctx, "rollback_savepoint", event, out);
+}
+
+static int on_release_savepoint(void *ctx, const struct lido_event *event,
+                                struct lido_error *out)
+{
+    return act_on_savepoint(ctx, "release_savepoint", event, out);
+}
+
 static int on_close(void *ctx, const struct lido_event *event, struct lido_error *out)
 {
     cr_expect_not_null(event->handle);
@@ -233,6 +261,9 @@ const struct lido_events stage_traced = {
     .begin = on_begin,
     .commit = on_commit,
     .rollback = on_rollback,
+    .savepoint = on_savepoint,
+    .rollback_savepoint = on_rollback_savepoint,
+    .release_savepoint = on_release_savepoint,
 };
 
 lido_hook stage_add_hooks(lido_hooks *hooks, const struct lido_events *events,
