@@ -26,7 +26,7 @@ static bool needs_begin(const struct lido__cell *cell, enum lido__verb verb,
 
     return autobegin != LIDO_AUTOBEGIN_OFF && verb == LIDO__VERB_OTHER &&
            (autobegin == LIDO_AUTOBEGIN_READ || !is_readonly) && !cell->is_beginning &&
-           !lido__record_is_in_txn(record);
+           !cell->is_autocommit && !lido__record_is_in_txn(record);
 }
 
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,

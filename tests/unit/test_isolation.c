@@ -127,6 +127,27 @@ Test(isolation, autocommit_leaves_reading_as_it_is_and_does_not_keep_from_beginn
     expect_level("SERIALIZABLE", 0);
 }
 
+Test(isolation, autocommit_keeps_the_pool_from_beginning)
+{
+    static const char *const urls[] = {
+        "sqlite://?autobegin=read", "sqlite://?autobegin=read&isolation_level=AUTOCOMMIT",
+        "sqlite://?autobegin=read&isolation_level=None"
+    };
+
+    for (int i = 0; i < 3; i++) {
+        tear_down();
+        open_pool("singleton_thread", urls[i]);
+        if (i == 0)
+            set("AUTOCOMMIT");
+        cr_assert_eq(lido_conn_exec(&conn, "SELECT 1", &err), LIDO_OK, "%s", err.text);
+        cr_expect_eq(lido_txn_state(&conn), LIDO_TXN_NONE, "%s", urls[i]);
+        set("SERIALIZABLE");
+        cr_assert_eq(lido_conn_exec(&conn, "SELECT 1", &err), LIDO_OK, "%s", err.text);
+        cr_expect_neq(lido_txn_state(&conn), LIDO_TXN_NONE, "%s", urls[i]);
+        cr_assert_eq(lido_txn_rollback(&conn, &err), LIDO_OK);
+    }
+}
+
 Test(isolation, that_is_none_is_told_with_those_that_there_are)
 {
     static const char *const names[] = { "REPEATABLE READ", "",
