@@ -16,6 +16,7 @@
  * Threads: any; nothing is shared.
  */
 #include "driver/file_uri.h"
+#include "driver/session.h"
 #include "driver/sqlite.h"
 #include "driver/url.h"
 
@@ -200,6 +201,8 @@ int lido__sqlite_connect(void *ctx, const struct lido_connect *how, lido_record 
     if (rc != LIDO_OK)
         return rc;
     rc = open_db(&db, how, &keys, err);
+    if (rc == LIDO_OK && how->session != NULL)
+        lido__session_watch(db, how->session);
     if (rc == LIDO_OK && how->key != NULL)
         rc = how->key(how->key_ctx, db, err);
     if (rc == LIDO_OK && how->busy_wait != NULL)

@@ -15,6 +15,7 @@
  * LIDO_RESET_TXN_ONLY ends the transaction and leaves all else alone.
  */
 #include "base/sqlite.h"
+#include "driver/session.h"
 #include "driver/sqlite.h"
 
 static bool is_clean(sqlite3 *db)
@@ -73,12 +74,21 @@ static int clean(sqlite3 *db, int how, struct lido_reset *outcome, struct lido_e
     return rc;
 }
 
+/* Prepared by nobody, ever: 17 ns cheaper than to ask. */
+static bool has_never_had_any(const struct lido_session *session)
+{
+    return session != NULL && session->is_watched && !session->may_have_more;
+}
+
 /* In a transaction that stays open (LIDO_RESET_NONE) nothing is touched. */
 static int clear(sqlite3 *db, int how, struct lido_reset *outcome, struct lido_error *err)
 {
-    bool may_have_temp = lido__temp_may_be(db);
+    bool may_have_temp;
     int rc = LIDO_OK;
 
+    if (has_never_had_any(outcome->session))
+        return LIDO_OK;
+    may_have_temp = lido__temp_may_be(db);
     if ((how & LIDO_RESET_KEEP_TEMP) != 0) {
         /* If it cannot be told there are some: a connection is not given up for this. */
         outcome->keeps_temp = may_have_temp && lido__temp_has_any(db);
@@ -91,6 +101,21 @@ static int clear(sqlite3 *db, int how, struct lido_reset *outcome, struct lido_e
     return rc == LIDO_OK ? lido__attached_detach(db, err) : rc;
 }
 
+/* The lease's authorizer and hooks go first: they could refuse or interrupt what follows.
+   Pragmas come before temporary tables, for query_only would keep them. */
+static int leave(sqlite3 *db, int how, struct lido_reset *outcome, struct lido_error *err)
+{
+    struct lido_session *session = outcome->session;
+    int rc;
+
+    if (session != NULL)
+        lido__session_leave(db, session);
+    rc = clean(db, how, outcome, err);
+    if (rc == LIDO_OK && session != NULL && session->pragmas != 0 && is_clean(db))
+        lido__session_put_back(db, session);
+    return rc == LIDO_OK ? clear(db, how, outcome, err) : rc;
+}
+
 int lido__sqlite_reset(void *ctx, void *handle, int how, struct lido_reset *outcome,
                        struct lido_error *err)
 {
@@ -100,9 +125,10 @@ int lido__sqlite_reset(void *ctx, void *handle, int how, struct lido_reset *outc
     (void)ctx;
     if (mutex != NULL) /* SQLite would ask the same, two calls away */
         sqlite3_mutex_enter(mutex);
-    rc = clean(handle, how, outcome, err);
-    if (rc == LIDO_OK && (how & LIDO_RESET_TXN_ONLY) == 0)
-        rc = clear(handle, how, outcome, err);
+    if ((how & LIDO_RESET_TXN_ONLY) != 0)
+        rc = clean(handle, how, outcome, err);
+    else
+        rc = leave(handle, how, outcome, err);
     if (mutex != NULL)
         sqlite3_mutex_leave(mutex);
     return rc;

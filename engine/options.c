@@ -107,6 +107,8 @@ const struct lido__option lido__options[] = {
     { "text", "text", LIDO__OPTION_WORD, 0, ALL, 0, FROM(text), TO(text), texts },
     { "autobegin", "autobegin", LIDO__OPTION_WORD, 0, ALL, 0, FROM(autobegin),
       TO(autobegin), autobegins },
+    { "session_guard", "session_guard", LIDO__OPTION_TRUTH, 0, ALL & ~NULL_POOL, 0,
+      FROM(session_guard), TO(session_guard), NULL },
     { "profile", NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, profiles },
     { LIDO__MANAGER_KEY, NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, NULL },
 };

@@ -45,6 +45,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     end_statements(pool, record, NULL);
     if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;
+    found->session = &record->session;
     /* Before, for cleaning may write; and after, if a running statement was in the way. */
     lido__record_restore(record, NULL);
     lido__record_restore_isolation(record, NULL);
@@ -54,6 +55,8 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
         rc = lido__record_restore(record, why);
     if (rc == LIDO_OK)
         rc = lido__record_restore_isolation(record, why);
+    if (rc == LIDO_OK && lido__session_is_marked(&record->session))
+        rc = lido__session_settle(pool, record, why);
     record->is_pinned = pool->config.is_memory || found->keeps_temp != 0;
     if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, pool->config.busy_wait,
@@ -109,7 +112,8 @@ static int reset(lido_pool *pool, struct lido_record *record, bool transaction_w
     return rc != LIDO_OK ? rc : failed;
 }
 
-/* A connection that did not come clean is closed.  Only what is fatal reaches the caller. */
+/* A connection that did not come clean is closed.  Only what is fatal reaches the caller, and
+   that one is kept with what its lease has changed. */
 static int give_unclean_up(lido_pool *pool, struct lido_record *record, int unclean,
                            const struct lido_error *why, struct lido_error *err)
 {
@@ -121,6 +125,8 @@ static int give_unclean_up(lido_pool *pool, struct lido_record *record, int uncl
     if (!is_precious(pool, record))
         rc = lido__record_invalidate(pool, record, LIDO__CLOSE_UNCLEAN, why,
                                      is_fatal ? NULL : err);
+    else if (unclean == LIDO_UNCLEAN)
+        is_fatal = true; /* the next lease will find what this one left */
     if (is_fatal && err != NULL)
         *err = *why;
     return is_fatal ? unclean : rc;
@@ -134,6 +140,7 @@ static void let_go(lido_pool *pool, struct lido_record *record)
     lido__statements_drop(record->statements);
     if (record->handle != NULL && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);
+    lido__session_end(&record->session);
     record->handle = NULL;
 }
 
@@ -185,6 +192,7 @@ int lido__record_give_back(lido_pool *pool, struct lido_record *record,
     if (is_outside(record))
         return give_outside(pool, record, err);
     rc = lido__record_fire(pool, record, LIDO__CHECKIN, NULL, err);
+    record->session.is_muted = false;
     lido__log(pool, LIDO_LOG_DEBUG, "connection checked in");
     if (must_trim)
         trim_rc = lido__pool_trim(pool, record->handle != NULL, rc == LIDO_OK ? err : NULL);
@@ -222,6 +230,7 @@ int lido__record_return(lido_pool *pool, struct lido_record *record,
     int unclean = LIDO_OK;
 
     why.text[0] = '\0';
+    record->session.is_muted = true; /* what hooks and finalizers do now, they undo */
     if (record->handle != NULL)
         unclean = reset(pool, record, transaction_was_reset, has_asked_reset, &why);
     return finish(pool, record, unclean, &why, err);

@@ -97,13 +97,17 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
     int rc;
 
     how.busy_ctx = record;
+    if (pool->config.session_guard && pool->keep > 0) /* else nothing is lent twice */
+        how.session = &record->session;
     lido__assert_unlocked();
     rc = driver->table->connect(driver->ctx, &how, record, &handle, err);
     if (rc == LIDO_OK && handle == NULL)
         rc = lido_fail(err, SQLITE_MISUSE, "the driver %s connected without a handle",
                        driver->table->name);
-    if (rc != LIDO_OK)
+    if (rc != LIDO_OK) {
+        lido__session_end(&record->session);
         return rc;
+    }
     record->handle = handle;
     lido__write(&record->is_restricted, 0);
     lido__write(&record->isolation_was, 0);
@@ -142,6 +146,14 @@ static int ask_about_new(lido_pool *pool, struct lido_record *record, int64_t de
     return rc != LIDO_OK ? rc : fail_if_closed(record, "connect", err);
 }
 
+/* What the connect hooks have set is what every lease is to find. */
+static void begin_session(lido_pool *pool, struct lido_record *record)
+{
+    if (!lido__session_begin(record->handle, &record->session, pool->config.is_memory))
+        lido__log(pool, LIDO_LOG_WARN,
+                  "a connect hook set an authorizer: the pragmas of leases are not seen");
+}
+
 static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
                         struct lido_error *err)
 {
@@ -163,6 +175,7 @@ static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t dea
         return rc;
     }
     record->is_new = false;
+    begin_session(pool, record);
     lido__log(pool, LIDO_LOG_INFO, "connection opened: %s", pool->how.database);
     return LIDO_OK;
 }
@@ -247,6 +260,7 @@ int lido__record_drop(lido_pool *pool, struct lido_record *record,
     lido__statements_drop(record->statements);
     lido__assert_unlocked();
     rc = driver->table->close(driver->ctx, record->handle, is_suspect, &failure);
+    lido__session_end(&record->session);
     record->handle = NULL;
     count_close(pool, reason, rc != LIDO_OK);
     if (rc != LIDO_OK)

@@ -111,6 +111,9 @@ int lido_conn_steal(struct lido_conn *conn, void **handle, struct lido_error *er
     driver = &pool->config.driver;
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);
+    if (record->session.is_watched || record->session.host != NULL)
+        sqlite3_set_authorizer(record->handle, NULL, NULL);
+    lido__session_end(&record->session);
     *handle = record->handle;
     record->handle = NULL;
     if (lido__record_is(record, LIDO__DETACHED))

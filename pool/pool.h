@@ -49,6 +49,7 @@ struct lido__pool_config {
     int64_t cached_statements;
     int text;      /* LIDO_TEXT_... */
     int autobegin; /* LIDO_AUTOBEGIN_... */
+    bool session_guard;
     bool pre_ping;
     int reset_on_return; /* LIDO_RESET_... */
     int begin_mode;
@@ -418,6 +419,10 @@ int lido__record_return(lido_pool *pool, struct lido_record *record,
 /* Ends the transaction of a lease whose connection others have too, and nothing else. */
 int lido__lease_end_txn(lido_pool *pool, struct lido__cell *cell, struct lido_error *why)
     LIDO_TSA(locks_excluded(pool->lock));
+/* pool/session.c: something is marked that the driver has not put back.  LIDO_UNCLEAN, unless
+   the connection will not be lent again. */
+int lido__session_settle(lido_pool *pool, struct lido_record *record,
+                         struct lido_error *why) LIDO_TSA(locks_excluded(pool->lock));
 /* The last steps of it: checkin hooks if it is a member, then back, to a waiter, or closed
    and away. */
 int lido__record_give_back(lido_pool *pool, struct lido_record *record,

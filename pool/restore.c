@@ -13,11 +13,28 @@
  */
 #include "pool/pool.h"
 
-int lido__record_restrict(struct lido_record *record, struct lido_error *err)
+/* It is no change of the lease's, so the authorizer does not mark it. */
+static int set(struct lido_record *record, int property, int value, int *was,
+               struct lido_error *err)
 {
     const struct lido__driver *driver = &record->pool->config.driver;
-    int was, rc = driver->table->property(driver->ctx, record->handle,
-                                          LIDO_PROPERTY_READ_ONLY, 1, &was, err);
+    bool is_sqlite = (driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0;
+    sqlite3_mutex *mutex = is_sqlite ? sqlite3_db_mutex(record->handle) : NULL;
+    bool was_muted;
+    int rc;
+
+    sqlite3_mutex_enter(mutex);
+    was_muted = record->session.is_muted;
+    record->session.is_muted = true;
+    rc = driver->table->property(driver->ctx, record->handle, property, value, was, err);
+    record->session.is_muted = was_muted;
+    sqlite3_mutex_leave(mutex);
+    return rc;
+}
+
+int lido__record_restrict(struct lido_record *record, struct lido_error *err)
+{
+    int was, rc = set(record, LIDO_PROPERTY_READ_ONLY, 1, &was, err);
 
     if (rc == LIDO_OK && !was)
         lido__write(&record->is_restricted, 1);
@@ -26,13 +43,11 @@ int lido__record_restrict(struct lido_record *record, struct lido_error *err)
 
 int lido__record_restore(struct lido_record *record, struct lido_error *err)
 {
-    const struct lido__driver *driver = &record->pool->config.driver;
     int was, rc;
 
     if (lido__read(&record->is_restricted) == 0 || record->handle == NULL)
         return LIDO_OK;
-    rc = driver->table->property(driver->ctx, record->handle, LIDO_PROPERTY_READ_ONLY, 0,
-                                 &was, err);
+    rc = set(record, LIDO_PROPERTY_READ_ONLY, 0, &was, err);
     if (rc == LIDO_OK)
         lido__write(&record->is_restricted, 0);
     return rc;
@@ -41,10 +56,7 @@ int lido__record_restore(struct lido_record *record, struct lido_error *err)
 int lido__record_isolate(struct lido_record *record, int read_uncommitted,
                          struct lido_error *err)
 {
-    const struct lido__driver *driver = &record->pool->config.driver;
-    int was, rc = driver->table->property(driver->ctx, record->handle,
-                                          LIDO_PROPERTY_READ_UNCOMMITTED, read_uncommitted,
-                                          &was, err);
+    int was, rc = set(record, LIDO_PROPERTY_READ_UNCOMMITTED, read_uncommitted, &was, err);
 
     if (rc == LIDO_OK && lido__read(&record->isolation_was) == 0)
         lido__write(&record->isolation_was, (uint64_t)(was != 0) + 1);
@@ -53,14 +65,12 @@ int lido__record_isolate(struct lido_record *record, int read_uncommitted,
 
 int lido__record_restore_isolation(struct lido_record *record, struct lido_error *err)
 {
-    const struct lido__driver *driver = &record->pool->config.driver;
     uint64_t was = lido__read(&record->isolation_was);
     int now, rc;
 
     if (was == 0 || record->handle == NULL)
         return LIDO_OK;
-    rc = driver->table->property(driver->ctx, record->handle,
-                                 LIDO_PROPERTY_READ_UNCOMMITTED, (int)was - 1, &now, err);
+    rc = set(record, LIDO_PROPERTY_READ_UNCOMMITTED, (int)was - 1, &now, err);
     if (rc == LIDO_OK)
         lido__write(&record->isolation_was, 0);
     return rc;

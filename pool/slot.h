@@ -33,6 +33,7 @@
  */
 #include "base/atomic.h"
 #include "base/process.h"
+#include "driver/session.h"
 #include <lido/conn.h>
 
 #include <assert.h>
@@ -128,6 +129,7 @@ struct lido_record {
     int64_t started_ns;    /* on the age clock: when the opening of its connection began */
     struct lido__info info;
     struct lido__info record_info;
+    struct lido_session session; /* what the leases of its connection changed */
 
     /* Guarded by the pool's lock. */
     lido__word standing;   /* enum lido__standing; read by the holder without */

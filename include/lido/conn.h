@@ -96,7 +96,8 @@ LIDO_API int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
  * Threads:   the one that checked it out.
  * Fails:     LIDO_STALE (checked in already, or empty: nothing happens), LIDO_WRONG_THREAD
  *            and LIDO_FORKED (the lease stays); what a finalizer, a checkin or a close hook
- *            returned, and what a reset hook returned with LIDO_FATAL.
+ *            returned, and what a reset hook returned with LIDO_FATAL; LIDO_UNCLEAN (what the
+ *            lease changed stays: see lido_conn_mark_dirty()).
  */
 struct lido_checkin_options {
     size_t size; /* sizeof this struct */
@@ -212,7 +213,7 @@ LIDO_API int lido_conn_is_detached(const struct lido_conn *conn);
 /*
  * Ends the lease and gives the driver's handle (a `sqlite3 *`) to the caller: detach, and
  * then no check-in but a farewell.  An open transaction stays open, finalizers do not run,
- * and the connection has no busy handler any more.
+ * and the connection has no busy handler and no authorizer any more.
  *
  * Ownership: *handle is the caller's, who closes it; NULL on failure.
  * Threads:   the one that checked it out.
@@ -256,7 +257,8 @@ LIDO_API void *lido_conn_record_info(const struct lido_conn *conn);
 
 /*
  * A finalizer: runs once, when the connection comes back, after the reset and before the
- * checkin hooks; the last added runs first.  It undoes what this lease changed, as a pragma.
+ * checkin hooks; the last added runs first.  It undoes what this lease changed and lido does
+ * not see, as a function.
  * One that fails makes the connection unfit: the others run, it is closed, and the check-in
  * returns that code.  When the connection is closed before, finalizers do not run; `destroy`
  * is called in any case, once.
@@ -272,6 +274,46 @@ LIDO_API int lido_conn_add_finalizer(const struct lido_conn *conn,
                                      lido_finalizer_fn finalizer, void *ctx,
                                      void (*destroy)(void *ctx),
                                      struct lido_error *err) LIDO_CHECKED;
+
+/*
+ * What a lease changes in its connection does not reach the next user, unless session_guard=0.
+ * A pragma that leaves something behind makes the check-in close the connection, or put the
+ * pragma back where closing would delete a memory database; the progress handler, the commit,
+ * rollback and update hooks and wal_autocheckpoint are set anew at every return.  So set what
+ * every lease is to have in a connect hook, but those hooks of SQLite's in a checkout hook.
+ * docs/session-state.md has every kind of state.
+ *
+ * SQLite tells nobody of functions, collations, limits, backups, sqlite3_db_config(), other
+ * hooks, and an authorizer set on the raw handle: who changes one of these for longer than its
+ * lease says so by lido_conn_mark_dirty().  The connection is then closed when it comes back;
+ * if it is the only home of a memory database it is kept, and the check-in answers
+ * LIDO_UNCLEAN.  This holds also with session_guard=0.
+ *
+ * Ownership: copies why, of which 63 bytes are kept (NULL allowed); the first is told.
+ * Threads:   the one that checked it out.
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED, LIDO_NO_CONNECTION.
+ */
+LIDO_API int lido_conn_mark_dirty(const struct lido_conn *conn, const char *why,
+                                  struct lido_error *err);
+
+/*
+ * An authorizer for this lease, with the arguments and answers of sqlite3_set_authorizer():
+ * asked after lido's own, and gone at the check-in, with the last of the leases that share the
+ * connection.  NULL takes it away before.  Each change makes SQLite prepare all statements
+ * again, so that none was prepared by another's leave.
+ *
+ * Ownership: borrows ctx until then.
+ * Threads:   the one that checked it out; it is called by whoever prepares a statement, inside
+ *            SQLite, and must not use the connection.
+ * Fails:     SQLITE_MISUSE (an adopted handle, or none of SQLite's), LIDO_STALE,
+ *            LIDO_WRONG_THREAD, LIDO_FORKED, LIDO_NO_CONNECTION.
+ */
+typedef int (*lido_authorizer_fn)(void *ctx, int action, const char *first,
+                                  const char *second, const char *database,
+                                  const char *trigger);
+LIDO_API int lido_conn_set_authorizer(const struct lido_conn *conn,
+                                      lido_authorizer_fn authorizer, void *ctx,
+                                      struct lido_error *err);
 
 #ifdef __cplusplus
 }

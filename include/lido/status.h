@@ -40,6 +40,7 @@ extern "C" {
 #define LIDO_SHARED           (SQLITE_BUSY | (146 << 8))  /* other leases share it */
 #define LIDO_NO_CONNECTION    (SQLITE_ABORT | (147 << 8))  /* it was invalidated */
 #define LIDO_SETTING          (SQLITE_ERROR | (148 << 8))  /* a pragma did not take */
+#define LIDO_UNCLEAN          (SQLITE_ERROR | (149 << 8))  /* what a lease changed stays */
 #define LIDO_BAD_TEXT         (SQLITE_MISUSE | (150 << 8)) /* a bound text is not UTF-8 */
 #define LIDO_ROLLBACK         (SQLITE_ABORT | (152 << 8)) /* of a run: roll back, no error */
 

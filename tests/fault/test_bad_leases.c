@@ -73,6 +73,8 @@ static void call_all(struct lido_conn *conn, int code)
     expect(lido_conn_add_finalizer(conn, finalize, &thing, destroy, &err), code,
            "add_finalizer");
     expect_true(destroyed == 3, "destroy");
+    expect(lido_conn_mark_dirty(conn, "x", &err), code, "mark_dirty");
+    expect(lido_conn_set_authorizer(conn, NULL, NULL, &err), code, "set_authorizer");
     expect(lido_conn_checkin(conn, NULL, &err), code, "checkin");
 
     expect_true(lido_conn_record(conn) == NULL, "record");
@@ -90,6 +92,8 @@ static void call_all(struct lido_conn *conn, int code)
     expect_true(lido_conn_set_record_info(conn, NULL, NULL, NULL) == code, "no err");
     expect_true(lido_conn_add_finalizer(conn, finalize, NULL, NULL, NULL) == code,
                 "no err");
+    expect_true(lido_conn_mark_dirty(conn, NULL, NULL) == code, "no err");
+    expect_true(lido_conn_set_authorizer(conn, NULL, NULL, NULL) == code, "no err");
     if (conn != NULL)
         expect_true(conn->cell == before.cell && conn->generation == before.generation,
                     "the lease");
@@ -223,6 +227,8 @@ Test(bad_leases, one_of_a_closed_pool_is_good)
         cr_assert_eq(lido_conn_detach(&conn, &err), LIDO_NO_CONNECTION, "%s", kinds[i]);
         cr_assert_eq(lido_conn_add_finalizer(&conn, finalize, NULL, NULL, &err),
                      LIDO_NO_CONNECTION, "%s", kinds[i]);
+        cr_assert_eq(lido_conn_mark_dirty(&conn, NULL, &err), LIDO_NO_CONNECTION, "%s",
+                     kinds[i]);
         cr_assert_eq(lido_record_connect(lido_conn_record(&conn), &err), LIDO_OK, "%s",
                      kinds[i]);
         cr_assert_eq(lido_conn_detach(&conn, &err), LIDO_OK, "%s", kinds[i]);

@@ -28,6 +28,10 @@ extern "C" {
 #define LIDO_DRIVER_TAKES_PARAMS   2u /* keys that lido does not know are passed to connect */
 #define LIDO_DRIVER_HAS_CONCURRENT 4u /* begin takes LIDO_CONCURRENT */
 
+/* What leases change in a connection, for the pool to know: lido's, and no one else looks
+   into it. */
+struct lido_session;
+
 /* What to connect to.  Lent until connect returns. */
 struct lido_connect {
     size_t size;
@@ -45,6 +49,10 @@ struct lido_connect {
     void *key_ctx;
     int (*busy_wait)(void *ctx, int count);
     void *busy_ctx;
+
+    /* For SQLite: the connection is watched for what its leases change, from now until it is
+       closed.  NULL: it is not. */
+    struct lido_session *session;
 };
 
 /*
@@ -61,13 +69,15 @@ typedef int (*lido_busy_wait)(void *ctx, int count);
 #define LIDO_RESET_KEEP_TEMP 4 /* leave temporary tables and such */
 #define LIDO_RESET_TXN_ONLY  8 /* others use the handle: leave statements alone as well */
 
-/* What a reset found.  All zero before it is called. */
+/* What a reset found.  All zero before it is called, but for `session`. */
 struct lido_reset {
     size_t size;
     int was_in_txn;            /* not 0: a transaction was open and has been ended */
     unsigned statements_reset; /* running statements that were reset */
     unsigned temp_dropped;     /* temporary tables, views and triggers that were dropped */
     int keeps_temp;            /* not 0: there are some, and they were kept as told */
+    struct lido_session *session; /* as it was connected with, or NULL: what its lease
+                                     changed is put back as far as it can be */
 };
 
 /* What is done with a savepoint. */
