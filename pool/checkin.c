@@ -35,6 +35,27 @@ static void end_statements(const lido_pool *pool, struct lido_record *record,
     sqlite3_mutex_leave(mutex);
 }
 
+/* Kept, whatever state it is in: the host's own, and the only home of a memory database, which
+   closing would delete.  Null keeps nothing anyway. */
+static bool is_precious(const lido_pool *pool, const struct lido_record *record)
+{
+    return lido__record_is(record, LIDO__ADOPTED) ||
+           (pool->config.is_memory && pool->keep > 0 &&
+            lido__record_is(record, LIDO__MEMBER));
+}
+
+/* What stays in a connection that is kept all the same is told, whatever it is. */
+static int fail_kept(const lido_pool *pool, const struct lido_record *record, int rc,
+                     struct lido_error *why)
+{
+    if (rc == LIDO_OK || (rc & LIDO_FATAL) != 0 || !is_precious(pool, record) ||
+        lido__record_is(record, LIDO__ADOPTED))
+        return rc;
+    if (why != NULL)
+        why->code = LIDO_UNCLEAN;
+    return LIDO_UNCLEAN;
+}
+
 /* Makes the connection clean, or says why it is not. */
 static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset *found,
                  struct lido_error *why)
@@ -57,6 +78,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
         rc = lido__record_restore_isolation(record, why);
     if (rc == LIDO_OK && lido__session_is_marked(&record->session))
         rc = lido__session_settle(pool, record, why);
+    rc = fail_kept(pool, record, rc, why);
     record->is_pinned = pool->config.is_memory || found->keeps_temp != 0;
     if (rc == LIDO_OK && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, pool->config.busy_wait,
@@ -84,15 +106,6 @@ static int ask_reset_hooks(lido_pool *pool, struct lido_record *record,
     };
 
     return lido__record_fire(pool, record, LIDO__RESET, &special, why);
-}
-
-/* Kept, whatever state it is in: the host's own, and the only home of a memory database, which
-   closing would delete.  Null keeps nothing anyway. */
-static bool is_precious(const lido_pool *pool, const struct lido_record *record)
-{
-    return lido__record_is(record, LIDO__ADOPTED) ||
-           (pool->config.is_memory && pool->keep > 0 &&
-            lido__record_is(record, LIDO__MEMBER));
 }
 
 /* The reset hooks and the driver's reset, and what became of it.  What a hook refused is

@@ -274,6 +274,24 @@ Test(session_lease, what_is_pending_for_data_in_memory_is_put_back)
     give();
 }
 
+Test(session_lease, a_transaction_that_a_blob_holds_in_memory_is_told)
+{
+    sqlite3_blob *blob;
+
+    open_pool("sqlite://?pool=assertion");
+    take();
+    run("CREATE TABLE t(x); INSERT INTO t VALUES('held')");
+    cr_assert_eq(sqlite3_blob_open(db, "main", "t", "x", 1, 0, &blob), SQLITE_OK);
+    cr_expect_eq(lido_conn_checkin(&conn, NULL, &err), LIDO_UNCLEAN);
+    cr_expect_eq(err.code, LIDO_UNCLEAN);
+    cr_expect_not_null(strstr(err.text, "blob"), "%s", err.text);
+    take();
+    cr_expect_eq(sqlite3_blob_close(blob), SQLITE_OK);
+    cr_expect_eq(ask("SELECT count(*) FROM t"), 1);
+    give();
+    cr_expect_eq(stats().connects, 1);
+}
+
 Test(session_lease, the_last_of_the_leases_that_share_ends_the_state)
 {
     struct lido_conn other;
