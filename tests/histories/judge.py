@@ -12,11 +12,13 @@ guessed, and the dependencies of transactions follow from it:
 
 A history is serializable if no cycle is made of the first three, and strictly so if none is made
 of all four; SQLite gives the latter within one file.  A cycle is named by what it is made of.  What
-can be said without a cycle is said before.  The technique is that of Elle (Kingsbury and Alvaro,
-"Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020), the anomalies and
-their names are Adya's ("Weak Consistency: A Generalized Theory and Optimistic Implementations for
-Distributed Transactions", PhD thesis, MIT, 1999).  "Lost update" and "non-repeatable read" are P4
-and P2 of Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995.
+can be said without a cycle is said before.
+
+The technique is that of Elle: K. Kingsbury and P. Alvaro, "Elle: Inferring Isolation Anomalies from
+Experimental Observations", PVLDB 14(3), 2020.  The anomalies G0 to G2 and their names are Adya's:
+A. Adya, "Weak Consistency: A Generalized Theory and Optimistic Implementations for Distributed
+Transactions", PhD thesis, MIT, 1999; "-realtime" is Elle's word.  "Lost update" and "non-repeatable
+read" are P4 and P2 of H. Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995.
 
 A transaction that was rolled back is judged by its reads: SQLite gives it a snapshot like any
 other.  One whose outcome is unknown was committed if somebody has seen what it wrote.
