@@ -43,13 +43,13 @@ static const char *class_of(unsigned subject)
 }
 
 /* The whole decades around all medians. */
-static void find_decades(const struct checkout *checkout, int *first, int *last)
+static void find_decades(const struct results *results, int *first, int *last)
 {
     double least = HUGE_VAL, most = 0;
 
-    for (unsigned i = 0; i < checkout->n_subjects; i++) {
-        for (unsigned level = 0; level < CHECKOUT_LEVELS; level++) {
-            struct summary real = checkout_real(checkout, i, level);
+    for (unsigned i = 0; i < results->n_subjects; i++) {
+        for (unsigned level = 0; level < results->of->n_levels; level++) {
+            struct summary real = results_real(results, i, level);
 
             least = fmin(least, real.low);
             most = fmax(most, real.high);
@@ -78,10 +78,10 @@ static void draw_scale(FILE *out, int first, int last, int height)
     }
 }
 
-static void draw_bar(const struct checkout *checkout, unsigned subject, unsigned level,
-                     int y, int first, int last, FILE *out)
+static void draw_bar(const struct results *results, unsigned subject, unsigned level, int y,
+                     int first, int last, FILE *out)
 {
-    struct summary real = checkout_real(checkout, subject, level);
+    struct summary real = results_real(results, subject, level);
     double end = place(real.median, first, last);
     double high = place(real.high, first, last);
     int middle = y + BAR / 2;
@@ -89,10 +89,10 @@ static void draw_bar(const struct checkout *checkout, unsigned subject, unsigned
     fprintf(out,
             "<g><title>%s, threads: %u\nmedian %.1f ns, middle half %.1f to %.1f, "
             "all %.1f to %.1f</title>",
-            checkout->subjects[subject].name, checkout_threads[level], real.median,
+            results->subjects[subject].name, results->of->threads[level], real.median,
             real.low, real.high, real.least, real.most);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", LEFT - 8,
-            middle + 5, checkout->subjects[subject].name);
+            middle + 5, results->subjects[subject].name);
     fprintf(out, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>",
             class_of(subject), LEFT, y, end - LEFT, BAR);
     fprintf(out, "<line class=\"spread\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>",
@@ -101,13 +101,13 @@ static void draw_bar(const struct checkout *checkout, unsigned subject, unsigned
             middle + 5, real.median < 100 ? 1 : 0, real.median);
 }
 
-void checkout_plot(const struct checkout *checkout, FILE *out)
+void checkout_plot(const struct results *results, FILE *out)
 {
-    int group_height = (int)checkout->n_subjects * BAR_STEP + GROUP_STEP;
-    int height = TOP + CHECKOUT_LEVELS * group_height;
+    int group_height = (int)results->n_subjects * BAR_STEP + GROUP_STEP;
+    int height = TOP + (int)results->of->n_levels * group_height;
     int first, last;
 
-    find_decades(checkout, &first, &last);
+    find_decades(results, &first, &last);
     fputs("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width\">\n"
           "<title>lido-bench checkout</title>\n<style>\n",
@@ -119,15 +119,15 @@ void checkout_plot(const struct checkout *checkout, FILE *out)
             "spans the middle half. Logarithmic scale.</p>\n"
             "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\" "
             "aria-label=\"Times per operation by number of threads\">\n",
-            checkout->n_rounds, LEFT + SCALE + RIGHT, height, LEFT + SCALE + RIGHT);
+            results->n_rounds, LEFT + SCALE + RIGHT, height, LEFT + SCALE + RIGHT);
     draw_scale(out, first, last, height);
-    for (unsigned level = 0; level < CHECKOUT_LEVELS; level++) {
+    for (unsigned level = 0; level < results->of->n_levels; level++) {
         int y = TOP + (int)level * group_height;
 
         fprintf(out, "<text class=\"head\" x=\"0\" y=\"%d\">%u thread%s</text>\n", y + 12,
-                checkout_threads[level], checkout_threads[level] == 1 ? "" : "s");
-        for (unsigned i = 0; i < checkout->n_subjects; i++)
-            draw_bar(checkout, i, level, y + 18 + (int)i * BAR_STEP, first, last, out);
+                results->of->threads[level], results->of->threads[level] == 1 ? "" : "s");
+        for (unsigned i = 0; i < results->n_subjects; i++)
+            draw_bar(results, i, level, y + 18 + (int)i * BAR_STEP, first, last, out);
     }
     fputs("</svg>\n</html>\n", out);
 }
