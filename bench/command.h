@@ -11,6 +11,7 @@
 #define EXIT_USAGE  2
 
 int command_checkout(int argc, char **argv);
+int command_statement(int argc, char **argv);
 
 /* What --version prints, for all of them. */
 void print_version(void);

@@ -20,6 +20,8 @@ static const struct {
     const char *summary;
 } commands[] = {
     { "checkout", command_checkout, "a checkout and check-in, beside a lock and libzdb" },
+    { "statement", command_statement,
+      "a cached statement and a transaction, beside SQLite's" },
 };
 static const size_t n_commands = sizeof commands / sizeof commands[0];
 
