@@ -6,6 +6,7 @@
  * What newer versions of SQLite have and the least that lido works with has not.
  */
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The name of the first attached database, or NULL; always NULL before SQLite 3.39, which
@@ -18,6 +19,12 @@ static inline const char *lido__sqlite_attached(sqlite3 *db)
     (void)db;
     return NULL;
 #endif
+}
+
+/* True if a database is attached, or that cannot be told. */
+static inline bool lido__sqlite_may_have_attached(sqlite3 *db)
+{
+    return SQLITE_VERSION_NUMBER < 3039000 || lido__sqlite_attached(db) != NULL;
 }
 
 #endif

@@ -107,12 +107,16 @@ static int sqlite_ping(void *ctx, void *handle, struct lido_error *err)
  * what a virtual table (FTS5) writes during COMMIT, and then all is rolled back.  Code, text
  * and autocommit are the same for both, so nobody can tell.
  */
-int lido__sqlite_commit(sqlite3 *db, const char *doing, int *outcome,
-                        struct lido_error *err)
+int lido__sqlite_commit(sqlite3 *db, struct lido__own_texts *texts, const char *doing,
+                        int *outcome, struct lido_error *err)
 {
-    bool was_open = !sqlite3_get_autocommit(db);
-    int rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    sqlite3_mutex *mutex = sqlite3_db_mutex(db);
+    bool was_open;
+    int rc;
 
+    sqlite3_mutex_enter(mutex);
+    was_open = !sqlite3_get_autocommit(db);
+    rc = lido__own_texts_run(texts, db, "COMMIT");
     if (rc != SQLITE_OK)
         lido__sqlite_fail(db, rc, doing, err);
     if (!sqlite3_get_autocommit(db))
@@ -121,6 +125,7 @@ int lido__sqlite_commit(sqlite3 *db, const char *doing, int *outcome,
         *outcome = LIDO_OUTCOME_UNKNOWN;
     else
         *outcome = rc == SQLITE_OK ? LIDO_OUTCOME_COMMITTED : LIDO_OUTCOME_ROLLED_BACK;
+    sqlite3_mutex_leave(mutex);
     return rc;
 }
 
@@ -153,68 +158,72 @@ static int hold_snapshot(sqlite3 *db, sqlite3_stmt **reader)
     return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-static int sqlite_begin(void *ctx, void *handle, int mode, struct lido_error *err)
+int lido__sqlite_begin(sqlite3 *db, struct lido__own_texts *texts, int mode,
+                       struct lido_error *err)
 {
     static const char *const begin[] = {
         [LIDO_DEFERRED] = "BEGIN DEFERRED",     [LIDO_IMMEDIATE] = "BEGIN IMMEDIATE",
         [LIDO_EXCLUSIVE] = "BEGIN EXCLUSIVE",   [LIDO_READ] = "BEGIN",
         [LIDO_CONCURRENT] = "BEGIN CONCURRENT",
     };
-    sqlite3_mutex *mutex = sqlite3_db_mutex(handle);
+    sqlite3_mutex *mutex = sqlite3_db_mutex(db);
     sqlite3_stmt *reader = NULL;
     bool was_open;
     int rc = SQLITE_OK;
 
-    (void)ctx;
     if (mode < LIDO_DEFERRED || mode > LIDO_CONCURRENT)
         return lido_fail(err, SQLITE_MISUSE, "begin mode %d is none", mode);
     sqlite3_mutex_enter(mutex);
-    was_open = !sqlite3_get_autocommit(handle);
+    was_open = !sqlite3_get_autocommit(db);
     if (mode == LIDO_READ)
-        rc = hold_snapshot(handle, &reader);
+        rc = hold_snapshot(db, &reader);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(handle, begin[mode], NULL, NULL, NULL);
+        rc = lido__own_texts_run(texts, db, begin[mode]);
     /* One that a progress handler interrupted when it was done is a success: locks are held. */
-    if (rc != SQLITE_OK && !was_open && !sqlite3_get_autocommit(handle))
+    if (rc != SQLITE_OK && !was_open && !sqlite3_get_autocommit(db))
         rc = SQLITE_OK;
     if (rc != SQLITE_OK)
-        lido__sqlite_fail(handle, rc, mode == LIDO_READ ? "BEGIN to read" : begin[mode],
-                          err);
+        lido__sqlite_fail(db, rc, mode == LIDO_READ ? "BEGIN to read" : begin[mode], err);
     sqlite3_finalize(reader);
     sqlite3_mutex_leave(mutex);
     return rc;
 }
 
+static int sqlite_begin(void *ctx, void *handle, int mode, struct lido_error *err)
+{
+    (void)ctx;
+    return lido__sqlite_begin(handle, NULL, mode, err);
+}
+
 static int sqlite_commit(void *ctx, void *handle, int *outcome, struct lido_error *err)
 {
-    sqlite3_mutex *mutex = sqlite3_db_mutex(handle);
-    int rc;
-
     (void)ctx;
+    return lido__sqlite_commit(handle, NULL, "COMMIT", outcome, err);
+}
+
+int lido__sqlite_rollback(sqlite3 *db, struct lido__own_texts *texts, int *outcome,
+                          struct lido_error *err)
+{
+    sqlite3_mutex *mutex = sqlite3_db_mutex(db);
+    int rc = SQLITE_OK;
+
     sqlite3_mutex_enter(mutex);
-    rc = lido__sqlite_commit(handle, "COMMIT", outcome, err);
+    if (!sqlite3_get_autocommit(db))
+        rc = lido__own_texts_run(texts, db, "ROLLBACK");
+    /* One that a progress handler interrupted when it was done is a success. */
+    if ((rc & 0xff) == SQLITE_INTERRUPT && sqlite3_get_autocommit(db))
+        rc = SQLITE_OK;
+    if (rc != SQLITE_OK)
+        lido__sqlite_fail(db, rc, "ROLLBACK", err);
+    *outcome = sqlite3_get_autocommit(db) ? LIDO_OUTCOME_ROLLED_BACK : LIDO_OUTCOME_OPEN;
     sqlite3_mutex_leave(mutex);
     return rc;
 }
 
 static int sqlite_rollback(void *ctx, void *handle, int *outcome, struct lido_error *err)
 {
-    sqlite3_mutex *mutex = sqlite3_db_mutex(handle);
-    int rc = SQLITE_OK;
-
     (void)ctx;
-    sqlite3_mutex_enter(mutex);
-    if (!sqlite3_get_autocommit(handle))
-        rc = sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
-    /* One that a progress handler interrupted when it was done is a success. */
-    if ((rc & 0xff) == SQLITE_INTERRUPT && sqlite3_get_autocommit(handle))
-        rc = SQLITE_OK;
-    if (rc != SQLITE_OK)
-        lido__sqlite_fail(handle, rc, "ROLLBACK", err);
-    *outcome =
-        sqlite3_get_autocommit(handle) ? LIDO_OUTCOME_ROLLED_BACK : LIDO_OUTCOME_OPEN;
-    sqlite3_mutex_leave(mutex);
-    return rc;
+    return lido__sqlite_rollback(handle, NULL, outcome, err);
 }
 
 /* SQLite takes a NULL for "do not wait". */

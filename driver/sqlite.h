@@ -9,6 +9,7 @@
  * handle several times holds SQLite's own mutex of it meanwhile, so that the text of an error
  * is that of its own call; there is none where a handle is not shared, and nothing is locked.
  */
+#include "driver/own_texts.h"
 #include <lido/sys/driver.h>
 #include <stdbool.h>
 
@@ -61,8 +62,13 @@ int lido__attached_detach(sqlite3 *db, struct lido_error *err);
 /* sqlite.c.  `err` gets the text that SQLite has for the last call on db, and rc is
    returned. */
 int lido__sqlite_fail(sqlite3 *db, int rc, const char *doing, struct lido_error *err);
-/* COMMIT, and what came of it. */
-int lido__sqlite_commit(sqlite3 *db, const char *doing, int *outcome,
-                        struct lido_error *err);
+/* The table's begin, commit and rollback, with the statements that the connection keeps for
+   them, or NULL. */
+int lido__sqlite_begin(sqlite3 *db, struct lido__own_texts *texts, int mode,
+                       struct lido_error *err);
+int lido__sqlite_commit(sqlite3 *db, struct lido__own_texts *texts, const char *doing,
+                        int *outcome, struct lido_error *err);
+int lido__sqlite_rollback(sqlite3 *db, struct lido__own_texts *texts, int *outcome,
+                          struct lido_error *err);
 
 #endif

@@ -41,7 +41,7 @@ static int end_transaction(sqlite3 *db, int how, struct lido_error *err)
     int rc = LIDO_OK, outcome;
 
     if (how == LIDO_RESET_COMMIT) {
-        rc = lido__sqlite_commit(db, "COMMIT at check-in", &outcome, err);
+        rc = lido__sqlite_commit(db, NULL, "COMMIT at check-in", &outcome, err);
         if (outcome != LIDO_OUTCOME_OPEN)
             return rc;
     }

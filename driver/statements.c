@@ -27,6 +27,7 @@ struct lido__statements {
     unsigned in_use;
     uint64_t last_number;
     uint64_t hits, misses;
+    struct lido__own_texts own_texts;
     unsigned n_buckets; /* a power of two */
     int buckets[];
 };
@@ -47,6 +48,11 @@ struct lido__statements *lido__statements_new(unsigned keep)
     for (unsigned i = 0; i < n_buckets; i++)
         all->buckets[i] = NOWHERE;
     return all;
+}
+
+struct lido__own_texts *lido__statements_own_texts(struct lido__statements *all)
+{
+    return all != NULL && all->keep > 0 ? &all->own_texts : NULL;
 }
 
 static bool grow(struct lido__statements *all)
@@ -92,7 +98,7 @@ static enum lido__verb verb_of(const char *sql)
         const char *word;
         enum lido__verb verb;
     } verbs[] = {
-        { "BEGIN", LIDO__VERB_TXN },      { "COMMIT", LIDO__VERB_TXN },
+        { "BEGIN", LIDO__VERB_BEGIN },    { "COMMIT", LIDO__VERB_TXN },
         { "END", LIDO__VERB_TXN },        { "ROLLBACK", LIDO__VERB_TXN },
         { "SAVEPOINT", LIDO__VERB_TXN },  { "RELEASE", LIDO__VERB_TXN },
         { "PRAGMA", LIDO__VERB_SETTING }, { "ATTACH", LIDO__VERB_SETTING },
@@ -161,6 +167,11 @@ static void begin_use(struct lido__statements *all, int place, const void *owner
     all->in_use++;
 }
 
+static bool is_kept(enum lido__verb verb)
+{
+    return verb != LIDO__VERB_SETTING && verb != LIDO__VERB_BEGIN;
+}
+
 /* The place of a statement that is finalized becomes free. */
 static void finalize(struct lido__statements *all, int place)
 {
@@ -205,7 +216,7 @@ static int prepare(struct lido__statements *all, sqlite3 *db, const char *sql,
     all->free = one->next;
     one->handle = handle;
     one->verb = verb_of(lido__sql_skip_blanks(sql));
-    one->length = tail == sql + length && one->verb != LIDO__VERB_SETTING ? length : 0;
+    one->length = tail == sql + length && is_kept(one->verb) ? length : 0;
     one->hash = 0;
     if (rest != NULL)
         *rest = tail;
@@ -310,6 +321,7 @@ void lido__statements_drop(struct lido__statements *all)
         finalize(all, i);
     for (unsigned i = 0; i < all->n_buckets; i++)
         all->buckets[i] = NOWHERE;
+    lido__own_texts_drop(&all->own_texts);
     all->cached = all->in_use = 0;
     all->hits = all->misses = 0;
 }

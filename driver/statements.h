@@ -11,6 +11,7 @@
  *
  * Threads: who calls holds the connection's mutex, or is the only one who has it.
  */
+#include "driver/own_texts.h"
 #include <lido/status.h>
 #include <lido/stmt.h>
 
@@ -20,7 +21,8 @@
 /* What the first word of a text says. */
 enum lido__verb {
     LIDO__VERB_OTHER,
-    LIDO__VERB_TXN,     /* BEGIN, COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE */
+    LIDO__VERB_BEGIN,   /* never kept: what it locks is settled when it is prepared */
+    LIDO__VERB_TXN,     /* COMMIT, END, ROLLBACK, SAVEPOINT, RELEASE */
     LIDO__VERB_SETTING, /* PRAGMA, ATTACH, DETACH: never kept */
     LIDO__VERB_VACUUM,  /* not inside a transaction */
 };
@@ -45,6 +47,9 @@ struct lido__statements *lido__statements_new(unsigned keep);
 /* Finalizes all, as does _drop, after which it can be used for another connection. */
 void lido__statements_free(struct lido__statements *all);
 void lido__statements_drop(struct lido__statements *all);
+
+/* The connection's BEGIN and the like; NULL where nothing is to be kept. */
+struct lido__own_texts *lido__statements_own_texts(struct lido__statements *all);
 
 /* From the cache, or prepared; in use by `owner`.  *rest (NULL: there must be none) is the text
    behind it; *out is NULL, with LIDO_OK, if there was no statement in the text. */

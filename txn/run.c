@@ -174,7 +174,7 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
     }
     run = leave_for_hooks(&stmt->conn, use,
                           BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
-    if (run.was.verb == LIDO__VERB_TXN)
+    if (run.was.verb == LIDO__VERB_BEGIN || run.was.verb == LIDO__VERB_TXN)
         lido__txn_after_text(use->cell, was_open, rc == SQLITE_DONE);
     rc = end_run(&run, rc, &story);
     lido__free(run.sql);

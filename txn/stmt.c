@@ -8,6 +8,7 @@
  * Threads: the one that checked the connection out.
  */
 #include "txn/stmt.h"
+#include "txn/txn.h"
 
 int lido__use_lease(const struct lido_conn *conn, struct lido__use *use,
                     struct lido_error *err)
@@ -54,6 +55,14 @@ int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
     return find(stmt, use) ? LIDO_OK : fail_finalized(err);
 }
 
+struct lido__statements *lido__record_statements(struct lido_record *record)
+{
+    if (record->statements == NULL)
+        record->statements =
+            lido__statements_new((unsigned)record->pool->config.cached_statements);
+    return record->statements;
+}
+
 int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const char *sql,
                        const char **rest, struct lido_error *err)
 {
@@ -65,10 +74,7 @@ int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, cons
     if (rc != LIDO_OK)
         return rc;
     sqlite3_mutex_enter(use.mutex);
-    if (use.record->statements == NULL)
-        use.record->statements =
-            lido__statements_new((unsigned)use.record->pool->config.cached_statements);
-    if (use.record->statements == NULL)
+    if (lido__record_statements(use.record) == NULL)
         rc = lido_fail(&story, SQLITE_NOMEM, "out of memory for statements");
     else
         rc = lido__statements_take(use.record->statements, use.db, sql, rest, use.cell,

@@ -126,13 +126,12 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
 static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
-    const struct lido__driver *driver = &record->pool->config.driver;
     int rc = mode == LIDO_READ ? lido__record_restrict(record, err) : LIDO_OK;
 
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
     else if (!lido__txn_is_open(cell))
-        rc = cell->trouble = driver->table->begin(driver->ctx, record->handle, mode, err);
+        rc = cell->trouble = lido__txn_issue_begin(record, mode, err);
     if (rc != LIDO_OK)
         lido__record_restore(record, NULL);
     return rc;
@@ -253,7 +252,7 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     rc = ask_commit_hooks(cell, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
-    rc = cell->trouble = driver->table->commit(driver->ctx, record->handle, outcome, err);
+    rc = cell->trouble = lido__txn_issue_commit(record, outcome, err);
     if (*outcome == LIDO_OUTCOME_OPEN)
         return rc;
     over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);
@@ -281,7 +280,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
         rc = lido__txn_look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
-    rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);
+    rc = lido__txn_issue_rollback(record, &outcome, err);
     if (rc != LIDO_OK && lido__txn_is_open(cell))
         return rc;
     over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);

@@ -31,6 +31,15 @@ void lido__txn_undo(const struct lido__cell *cell);
 int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
                          struct lido_error *err);
 
+/* issue.c: the driver's, which must have them. */
+int lido__txn_issue_begin(struct lido_record *record, int mode, struct lido_error *err);
+int lido__txn_issue_commit(struct lido_record *record, int *outcome,
+                           struct lido_error *err);
+int lido__txn_issue_rollback(struct lido_record *record, int *outcome,
+                             struct lido_error *err);
+/* stmt.c.  With the connection's mutex: its statements; NULL if memory is out. */
+struct lido__statements *lido__record_statements(struct lido_record *record);
+
 /* guard.c: what a statement is to the transaction.  Before its run: LIDO_TXN_OVER; waits for
    another lease's; autobegin.  After it. */
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,

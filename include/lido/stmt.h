@@ -16,8 +16,9 @@
  * Statements that the host prepares on the raw sqlite3 * are the host's and no part of this.
  *
  * The cache keeps `cached_statements` of those that nobody uses, by their text, and gives up
- * the one that was used the longest ago.  PRAGMA, ATTACH and DETACH are never kept, for they
- * act when they are prepared, or once; of a text of several statements only the last is.
+ * the one that was used the longest ago.  PRAGMA, ATTACH, DETACH and BEGIN are never kept, for
+ * they act, or settle what they lock, when they are prepared; of a text of several statements
+ * only the last is.
  * After a change of the schema, by whichever connection, SQLite prepares a statement again at
  * its next step: what lido_stmt_columns() and the names say is true from then on.
  *
