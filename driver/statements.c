@@ -182,7 +182,8 @@ static void finalize(struct lido__statements *all, int place)
     all->free = place;
 }
 
-/* Prepares the first statement of the text to a place; *place is NOWHERE if there is none. */
+/* Prepares the first statement of the text to a place; *place is NOWHERE if there is none.
+   `length`: of a text that may be kept; 0: it may not. */
 static int prepare(struct lido__statements *all, sqlite3 *db, const char *sql,
                    size_t length, const char **rest, int *place, struct lido_error *err)
 {
@@ -192,12 +193,9 @@ static int prepare(struct lido__statements *all, sqlite3 *db, const char *sql,
     int rc;
 
     *place = NOWHERE;
-    if (length > INT_MAX - 1)
-        return lido_fail(err, SQLITE_TOOBIG, "an SQL text of %zu bytes", length);
     if (all->free == NOWHERE && !grow(all))
         return lido_fail(err, SQLITE_NOMEM, "out of memory for one more statement");
-    rc = sqlite3_prepare_v3(db, sql, (int)length + 1, SQLITE_PREPARE_PERSISTENT, &handle,
-                            &tail);
+    rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle, &tail);
     if (rc != SQLITE_OK)
         return lido__sqlite_fail(db, rc, "prepare", err);
     if (handle == NULL) {
@@ -216,27 +214,39 @@ static int prepare(struct lido__statements *all, sqlite3 *db, const char *sql,
     all->free = one->next;
     one->handle = handle;
     one->verb = verb_of(lido__sql_skip_blanks(sql));
-    one->length = tail == sql + length && is_kept(one->verb) ? length : 0;
+    one->length = tail >= sql + length && is_kept(one->verb) ? length : 0;
     one->hash = 0;
     if (rest != NULL)
         *rest = tail;
     return LIDO_OK;
 }
 
+/* Without blanks at the end. */
+static size_t length_of(const char *sql)
+{
+    size_t length = strlen(sql);
+
+    while (length > 0 && (sql[length - 1] == ' ' || sql[length - 1] == '\n'))
+        length--;
+    return length;
+}
+
 int lido__statements_take(struct lido__statements *all, sqlite3 *db, const char *sql,
-                          const char **rest, const void *owner,
+                          enum lido__text how, const char **rest, const void *owner,
                           struct lido__statement **out, unsigned *place,
                           struct lido_error *err)
 {
-    size_t length = strlen(sql);
-    uint64_t hash;
-    int at, rc;
+    size_t length = how == LIDO__TEXT_WHOLE ? length_of(sql) : 0;
+    uint64_t hash = 0;
+    int at = NOWHERE, rc;
 
     *out = NULL;
-    while (length > 0 && (sql[length - 1] == ' ' || sql[length - 1] == '\n'))
-        length--;
-    hash = hash_of(sql, length);
-    at = take_idle(all, sql, length, hash);
+    if (length > INT_MAX - 1)
+        return lido_fail(err, SQLITE_TOOBIG, "an SQL text of %zu bytes", length);
+    if (length > 0) {
+        hash = hash_of(sql, length);
+        at = take_idle(all, sql, length, hash);
+    }
     if (at != NOWHERE) {
         all->hits++;
         if (rest != NULL)
@@ -296,7 +306,6 @@ void lido__statements_give(struct lido__statements *all, struct lido__statement 
         finalize(all, place);
         return;
     }
-    sqlite3_reset(one->handle);
     sqlite3_clear_bindings(one->handle);
     bucket = bucket_of(all, one->hash);
     one->next = *bucket;
@@ -307,9 +316,14 @@ void lido__statements_give(struct lido__statements *all, struct lido__statement 
 
 void lido__statements_give_all(struct lido__statements *all, const void *owner)
 {
-    for (int i = 0; i < all->n_places && all->in_use > 0; i++)
-        if (all->places[i].number != 0 && (owner == NULL || all->places[i].owner == owner))
-            lido__statements_give(all, &all->places[i]);
+    for (int i = 0; i < all->n_places && all->in_use > 0; i++) {
+        struct lido__statement *one = &all->places[i];
+
+        if (one->number == 0 || (owner != NULL && one->owner != owner))
+            continue;
+        sqlite3_reset(one->handle);
+        lido__statements_give(all, one);
+    }
 }
 
 void lido__statements_drop(struct lido__statements *all)

@@ -32,7 +32,7 @@ struct lido__statement {
     uint64_t number;      /* of the use; 0: nobody uses it */
     const void *owner;    /* the cell of the lease that does */
     enum lido__verb verb;
-    bool is_running;   /* stepped, and not at its end */
+    bool is_running;   /* stepped, and neither at its end nor reset */
     int64_t since_ns;  /* when the run began, if a hook wants to know */
     uint64_t hash;     /* of the text */
     size_t length;     /* of the text; 0: not to be kept */
@@ -41,6 +41,10 @@ struct lido__statement {
 };
 
 struct lido__statements;
+
+/* What a text is: by its whole it is looked up and kept; a part, behind the first statement of
+   one, is not: to look at all that follows for each would take the square of its length. */
+enum lido__text { LIDO__TEXT_WHOLE, LIDO__TEXT_PART };
 
 /* NULL if memory is out.  `keep`: how many idle ones. */
 struct lido__statements *lido__statements_new(unsigned keep);
@@ -54,7 +58,7 @@ struct lido__own_texts *lido__statements_own_texts(struct lido__statements *all)
 /* From the cache, or prepared; in use by `owner`.  *rest (NULL: there must be none) is the text
    behind it; *out is NULL, with LIDO_OK, if there was no statement in the text. */
 int lido__statements_take(struct lido__statements *all, sqlite3 *db, const char *sql,
-                          const char **rest, const void *owner,
+                          enum lido__text how, const char **rest, const void *owner,
                           struct lido__statement **out, unsigned *place,
                           struct lido_error *err);
 
@@ -62,10 +66,10 @@ int lido__statements_take(struct lido__statements *all, sqlite3 *db, const char 
 struct lido__statement *lido__statements_find(struct lido__statements *all, unsigned place,
                                               uint64_t number);
 
-/* The use ends: back to the cache, or finalized. */
+/* The use of one that does not run ends: back to the cache, or finalized. */
 void lido__statements_give(struct lido__statements *all, struct lido__statement *one);
 
-/* The same for all of an owner; NULL: of everybody. */
+/* The same for all of an owner, running or not; NULL: of everybody. */
 void lido__statements_give_all(struct lido__statements *all, const void *owner);
 
 /* True if one of the owner's is running. */

@@ -24,20 +24,6 @@ static int check_text(lido_pool *pool, const struct lido_value *value,
     return LIDO_OK;
 }
 
-static int check_values(const struct lido_stmt *stmt, const struct lido_value *values,
-                        size_t count, struct lido_error *err)
-{
-    struct lido__use use;
-    int rc;
-
-    if (stmt == NULL || (values == NULL && count > 0))
-        return lido_fail(err, SQLITE_MISUSE, "no statement, or no values, were given");
-    rc = lido__use_lease(&stmt->conn, &use, err);
-    for (size_t i = 0; i < count && rc == LIDO_OK; i++)
-        rc = check_text(use.record->pool, &values[i], err);
-    return rc;
-}
-
 static int bind_one(const struct lido__use *use, int parameter,
                     const struct lido_value *value, sqlite3_destructor_type life,
                     struct lido_error *err)
@@ -73,11 +59,30 @@ static int bind_one(const struct lido__use *use, int parameter,
                : lido_fail(err, rc, "parameter %d: %s", parameter, sqlite3_errstr(rc));
 }
 
-static int open_to_bind(const struct lido_stmt *stmt, struct lido__use *use,
-                        struct lido_error *err)
+static int check_value(lido_pool *pool, const struct lido_value *value,
+                       struct lido_error *err)
 {
-    int rc = lido__use_open(stmt, use, err);
+    if (value->type != SQLITE_TEXT && value->type != SQLITE_BLOB)
+        return LIDO_OK;
+    if (value->as.data == NULL && value->size > 0)
+        return lido_fail(err, SQLITE_MISUSE, "a value of %zu bytes at no address",
+                         value->size);
+    return check_text(pool, value, err);
+}
 
+/* The values are looked at before the mutex is taken: the log may be told of them. */
+static int open_to_bind(const struct lido_stmt *stmt, const struct lido_value *values,
+                        size_t count, struct lido__use *use, struct lido_error *err)
+{
+    int rc;
+
+    if (stmt == NULL || (values == NULL && count > 0))
+        return lido_fail(err, SQLITE_MISUSE, "no statement, or no values, were given");
+    rc = lido__use_lease(&stmt->conn, use, err);
+    for (size_t i = 0; i < count && rc == LIDO_OK; i++)
+        rc = check_value(use->record->pool, &values[i], err);
+    if (rc == LIDO_OK)
+        rc = lido__use_find(stmt, use, err);
     if (rc != LIDO_OK || !use->at->is_running)
         return rc;
     lido__use_close(use);
@@ -89,10 +94,8 @@ int lido_stmt_bind(const struct lido_stmt *stmt, int parameter, struct lido_valu
                    struct lido_error *err)
 {
     struct lido__use use;
-    int rc = check_values(stmt, &value, 1, err);
+    int rc = open_to_bind(stmt, &value, 1, &use, err);
 
-    if (rc == LIDO_OK)
-        rc = open_to_bind(stmt, &use, err);
     if (rc != LIDO_OK)
         return rc;
     rc = bind_one(&use, parameter, &value, SQLITE_TRANSIENT, err);
@@ -104,12 +107,11 @@ int lido_stmt_bind_name(const struct lido_stmt *stmt, const char *name,
                         struct lido_value value, struct lido_error *err)
 {
     struct lido__use use;
-    int parameter, rc = check_values(stmt, &value, 1, err);
+    int parameter, rc;
 
-    if (rc == LIDO_OK && name == NULL)
-        rc = lido_fail(err, SQLITE_MISUSE, "no name was given");
-    if (rc == LIDO_OK)
-        rc = open_to_bind(stmt, &use, err);
+    if (name == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "no name was given");
+    rc = open_to_bind(stmt, &value, 1, &use, err);
     if (rc != LIDO_OK)
         return rc;
     parameter = sqlite3_bind_parameter_index(use.at->handle, name);
@@ -124,10 +126,8 @@ int lido__stmt_bind_all(const struct lido_stmt *stmt, const struct lido_value *v
                         size_t count, sqlite3_destructor_type life, struct lido_error *err)
 {
     struct lido__use use;
-    int there, rc = check_values(stmt, values, count, err);
+    int there, rc = open_to_bind(stmt, values, count, &use, err);
 
-    if (rc == LIDO_OK)
-        rc = open_to_bind(stmt, &use, err);
     if (rc != LIDO_OK)
         return rc;
     there = sqlite3_bind_parameter_count(use.at->handle);

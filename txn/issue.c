@@ -13,9 +13,12 @@
 
 static struct lido__own_texts *own_texts(struct lido_record *record)
 {
-    sqlite3_mutex *mutex = sqlite3_db_mutex(record->handle);
     struct lido__own_texts *texts;
+    sqlite3_mutex *mutex;
 
+    if (record->pool->sharing != LIDO__SHARE_ALL)
+        return lido__statements_own_texts(lido__record_statements(record));
+    mutex = sqlite3_db_mutex(record->handle);
     sqlite3_mutex_enter(mutex);
     texts = lido__statements_own_texts(lido__record_statements(record));
     sqlite3_mutex_leave(mutex);

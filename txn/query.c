@@ -30,17 +30,19 @@ static int finish(struct lido_stmt *stmt, int rc, struct lido_error *err)
 
 int lido_conn_exec(const struct lido_conn *conn, const char *sql, struct lido_error *err)
 {
+    enum lido__text how = LIDO__TEXT_WHOLE;
     struct lido_stmt stmt;
     int rc = LIDO_OK;
 
     if (sql == NULL)
         return lido_fail(err, SQLITE_MISUSE, "no SQL text was given");
     do {
-        rc = lido__stmt_prepare(conn, &stmt, sql, &sql, err);
+        rc = lido__stmt_prepare(conn, &stmt, sql, how, &sql, err);
         if (rc == LIDO_OK && stmt.number != 0)
             rc = finish(&stmt, run(&stmt, NULL, NULL, err), err);
         if (rc == LIDO_OK)
             sql = lido__sql_skip_blanks(sql);
+        how = LIDO__TEXT_PART;
     } while (rc == LIDO_OK && *sql != '\0');
     return rc;
 }

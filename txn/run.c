@@ -34,16 +34,15 @@ static bool wants(const struct lido__use *use, uint64_t events)
 
 #define BIT(event) (UINT64_C(1) << (event))
 
-/* With the mutex, which it leaves. */
-static struct run leave_for_hooks(const struct lido_conn *conn, struct lido__use *use,
-                                  uint64_t events)
+/* With the mutex. */
+static struct run note_run(const struct lido_conn *conn, struct lido__use *use,
+                           uint64_t events)
 {
     struct run run = { .conn = conn, .use = use, .was = *use->at };
     const char *sql = sqlite3_sql(use->at->handle);
 
     if (wants(use, events))
         run.sql = lido__copy(sql, strlen(sql));
-    lido__use_close(use);
     return run;
 }
 
@@ -97,13 +96,26 @@ int lido__run_refused(const struct lido_conn *conn, struct lido__use *use, const
 /* --- a run ------------------------------------------------------------------------------ */
 
 /* True if nothing has to be asked before a run. */
-static bool is_plain(const struct lido__use *use)
+static bool begins_plain(const struct lido__use *use)
 {
     const lido_pool *pool = use->record->pool;
 
-    return pool->sharing != LIDO__SHARE_ALL && !use->cell->has_begun &&
+    return pool->sharing != LIDO__SHARE_ALL &&
+           (!use->cell->has_begun || !sqlite3_get_autocommit(use->db)) &&
            pool->config.autobegin == LIDO_AUTOBEGIN_OFF &&
            !wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE));
+}
+
+/* True if nobody is to be told of the end of a run without an error. */
+static bool ends_plain(const struct lido__use *use)
+{
+    return use->record->pool->sharing != LIDO__SHARE_ALL &&
+           !wants(use, BIT(LIDO__AFTER_EXECUTE));
+}
+
+static bool is_of_txn(enum lido__verb verb)
+{
+    return verb == LIDO__VERB_BEGIN || verb == LIDO__VERB_TXN;
 }
 
 /* Before the first step.  Comes with the mutex, and leaves with it on success. */
@@ -112,14 +124,16 @@ static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
 {
     const struct lido_event nothing = { .conn = NULL };
     struct lido__cell *cell = use->cell;
-    bool is_readonly = sqlite3_stmt_readonly(use->at->handle) != 0;
     struct run run;
     int64_t since_ns = 0;
+    bool is_readonly;
     int rc;
 
-    if (is_plain(use))
+    if (begins_plain(use))
         return LIDO_OK;
-    run = leave_for_hooks(&stmt->conn, use, BIT(LIDO__BEFORE_EXECUTE));
+    is_readonly = sqlite3_stmt_readonly(use->at->handle) != 0;
+    run = note_run(&stmt->conn, use, BIT(LIDO__BEFORE_EXECUTE));
+    lido__use_close(use);
     rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, is_readonly, err);
     if (rc == LIDO_OK && wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE))) {
         rc = fire(&run, LIDO__BEFORE_EXECUTE, nothing, err);
@@ -158,23 +172,29 @@ static int end_run(const struct run *run, int rc, struct lido_error *story)
     return failed;
 }
 
+/* With the mutex: the story of an error that SQLite has just told. */
+static int tell_error(struct lido__use *use, struct lido_error *story)
+{
+    char start[80];
+
+    sqlite3_snprintf(sizeof start, start, "%s", sqlite3_sql(use->at->handle));
+    return lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, story);
+}
+
+/* The statement is reset: only so does SQLite take other values for it. */
 static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int rc,
                        bool was_open, struct lido_error *err)
 {
     struct lido_error story;
     struct run run;
-    char start[80];
 
     story.text[0] = '\0';
-    if (rc != SQLITE_DONE) {
-        sqlite3_snprintf(sizeof start, start, "%s", sqlite3_sql(use->at->handle));
-        rc = lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, &story);
-        use->cell->trouble = rc;
-        sqlite3_reset(use->at->handle);
-    }
-    run = leave_for_hooks(&stmt->conn, use,
-                          BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
-    if (run.was.verb == LIDO__VERB_BEGIN || run.was.verb == LIDO__VERB_TXN)
+    if (rc != SQLITE_DONE)
+        rc = use->cell->trouble = tell_error(use, &story);
+    sqlite3_reset(use->at->handle);
+    run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
+    lido__use_close(use);
+    if (is_of_txn(run.was.verb))
         lido__txn_after_text(use->cell, was_open, rc == SQLITE_DONE);
     rc = end_run(&run, rc, &story);
     lido__free(run.sql);
@@ -195,37 +215,54 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
         return rc;
     was_open = !sqlite3_get_autocommit(use.db);
     rc = sqlite3_step(use.at->handle);
+    /* A function that the statement called may have prepared others: places move. */
+    use.at = lido__statements_find(use.record->statements, stmt->place, stmt->number);
+    if (use.at == NULL) {
+        lido__use_close(&use);
+        return lido_fail(err, LIDO_STALE, "the statement was ended by what it called");
+    }
     use.at->is_running = rc == SQLITE_ROW;
-    if (rc != SQLITE_ROW)
+    if (rc == SQLITE_DONE && ends_plain(&use) && !is_of_txn(use.at->verb))
+        sqlite3_reset(use.at->handle);
+    else if (rc != SQLITE_ROW)
         return finish_step(stmt, &use, rc, was_open, err);
     lido__use_close(&use);
-    return SQLITE_ROW;
+    return rc;
+}
+
+/* A reset ends a run that was not at its end, and may find then that what it wrote cannot be
+   committed. */
+static int end_early(const struct lido_stmt *stmt, struct lido__use *use, int rc,
+                     bool gives_back, struct lido_error *err)
+{
+    struct lido_error story;
+    struct run run;
+
+    story.text[0] = '\0';
+    if (rc != SQLITE_OK)
+        rc = tell_error(use, &story);
+    run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
+    if (gives_back)
+        lido__statements_give(use->record->statements, use->at);
+    lido__use_close(use);
+    rc = end_run(&run, rc, &story);
+    lido__free(run.sql);
+    if (rc != LIDO_OK && err != NULL)
+        *err = story;
+    return rc;
 }
 
 int lido__run_reset(const struct lido_stmt *stmt, struct lido__use *use, bool gives_back,
                     struct lido_error *err)
 {
     bool was_running = use->at->is_running;
-    struct lido_error story = LIDO_ERROR_INIT;
-    struct run run;
-    int rc;
+    int rc = was_running ? sqlite3_reset(use->at->handle) : SQLITE_OK;
 
-    sqlite3_reset(use->at->handle);
     use->at->is_running = false;
-    if (!was_running) {
-        if (gives_back)
-            lido__statements_give(use->record->statements, use->at);
-        lido__use_close(use);
-        return LIDO_OK;
-    }
-    sqlite3_mutex_enter(use->mutex); /* once more, for leave_for_hooks() */
-    run = leave_for_hooks(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE));
+    if (rc != SQLITE_OK || (was_running && !ends_plain(use)))
+        return end_early(stmt, use, rc, gives_back, err);
     if (gives_back)
         lido__statements_give(use->record->statements, use->at);
     lido__use_close(use);
-    rc = end_run(&run, LIDO_OK, &story);
-    lido__free(run.sql);
-    if (rc != LIDO_OK && err != NULL)
-        *err = story;
-    return rc;
+    return LIDO_OK;
 }

@@ -24,22 +24,21 @@ int lido__use_lease(const struct lido_conn *conn, struct lido__use *use,
         return lido_fail(err, SQLITE_MISUSE, "the driver %s has no statements",
                          driver->table->name);
     use->db = use->record->handle;
-    use->mutex = sqlite3_db_mutex(use->db);
+    use->mutex =
+        use->record->pool->sharing == LIDO__SHARE_ALL ? sqlite3_db_mutex(use->db) : NULL;
     return LIDO_OK;
 }
 
-static int fail_finalized(struct lido_error *err)
+int lido__use_find(const struct lido_stmt *stmt, struct lido__use *use,
+                   struct lido_error *err)
 {
-    return lido_fail(err, LIDO_STALE, "the statement was finalized");
-}
-
-static bool find(const struct lido_stmt *stmt, struct lido__use *use)
-{
-    sqlite3_mutex_enter(use->mutex);
+    if (use->mutex != NULL)
+        sqlite3_mutex_enter(use->mutex);
     use->at = lido__statements_find(use->record->statements, stmt->place, stmt->number);
-    if (use->at == NULL)
-        sqlite3_mutex_leave(use->mutex);
-    return use->at != NULL;
+    if (use->at != NULL)
+        return LIDO_OK;
+    lido__use_close(use);
+    return lido_fail(err, LIDO_STALE, "the statement was finalized");
 }
 
 int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
@@ -50,9 +49,7 @@ int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
     if (stmt == NULL)
         return lido_fail(err, SQLITE_MISUSE, "no statement was given");
     rc = lido__use_lease(&stmt->conn, use, err);
-    if (rc != LIDO_OK)
-        return rc;
-    return find(stmt, use) ? LIDO_OK : fail_finalized(err);
+    return rc == LIDO_OK ? lido__use_find(stmt, use, err) : rc;
 }
 
 struct lido__statements *lido__record_statements(struct lido_record *record)
@@ -64,26 +61,29 @@ struct lido__statements *lido__record_statements(struct lido_record *record)
 }
 
 int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const char *sql,
-                       const char **rest, struct lido_error *err)
+                       enum lido__text how, const char **rest, struct lido_error *err)
 {
-    struct lido_error story = LIDO_ERROR_INIT;
+    struct lido_error story; /* not cleared, which would take longer than the rest */
     struct lido__use use;
     int rc = lido__use_lease(conn, &use, err);
 
     *out = (struct lido_stmt)LIDO_STMT_INIT;
     if (rc != LIDO_OK)
         return rc;
-    sqlite3_mutex_enter(use.mutex);
+    story.code = story.sys_errno = 0;
+    story.text[0] = '\0';
+    if (use.mutex != NULL)
+        sqlite3_mutex_enter(use.mutex);
     if (lido__record_statements(use.record) == NULL)
         rc = lido_fail(&story, SQLITE_NOMEM, "out of memory for statements");
     else
-        rc = lido__statements_take(use.record->statements, use.db, sql, rest, use.cell,
+        rc = lido__statements_take(use.record->statements, use.db, sql, how, rest, use.cell,
                                    &use.at, &out->place, &story);
     if (rc == LIDO_OK && use.at != NULL) {
         out->conn = *conn;
         out->number = use.at->number;
     }
-    sqlite3_mutex_leave(use.mutex);
+    lido__use_close(&use);
     return rc == LIDO_OK ? rc : lido__run_refused(conn, &use, sql, rc, &story, err);
 }
 
@@ -95,7 +95,7 @@ int lido_stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const
     if (out == NULL || sql == NULL)
         return lido_fail(err, SQLITE_MISUSE,
                          "no SQL text, or nowhere to put the statement");
-    rc = lido__stmt_prepare(conn, out, sql, NULL, err);
+    rc = lido__stmt_prepare(conn, out, sql, LIDO__TEXT_WHOLE, NULL, err);
     if (rc == LIDO_OK && out->number == 0)
         return lido_fail(err, SQLITE_MISUSE, "there is no statement in the text");
     return rc;

@@ -14,7 +14,7 @@ struct lido__use {
     struct lido__cell *cell;
     struct lido_record *record;
     sqlite3 *db;
-    sqlite3_mutex *mutex;       /* the connection's; NULL where it has one user */
+    sqlite3_mutex *mutex;       /* the connection's; NULL where one lease has it */
     struct lido__statement *at; /* looked up under the mutex; good as long as it is held */
 };
 
@@ -22,16 +22,21 @@ struct lido__use {
    statements. */
 int lido__use_lease(const struct lido_conn *conn, struct lido__use *use,
                     struct lido_error *err);
-/* The same, and the statement; on success the mutex is held. */
+/* The statement of such a use; on success the mutex is held. */
+int lido__use_find(const struct lido_stmt *stmt, struct lido__use *use,
+                   struct lido_error *err);
+/* Both. */
 int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
                    struct lido_error *err);
 static inline void lido__use_close(const struct lido__use *use)
 {
-    sqlite3_mutex_leave(use->mutex);
+    if (use->mutex != NULL)
+        sqlite3_mutex_leave(use->mutex);
 }
-/* Prepares; *out is empty, with LIDO_OK, if there is no statement in sql. */
+/* Prepares; *out is empty, with LIDO_OK, if there is no statement in sql.  `how` and `rest` as
+   lido__statements_take() has them. */
 int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const char *sql,
-                       const char **rest, struct lido_error *err);
+                       enum lido__text how, const char **rest, struct lido_error *err);
 
 /* run.c.  Of a text that SQLite did not take: the handle_error hooks, which may replace
    *story, and then *err. */

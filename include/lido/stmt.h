@@ -17,8 +17,8 @@
  *
  * The cache keeps `cached_statements` of those that nobody uses, by their text, and gives up
  * the one that was used the longest ago.  PRAGMA, ATTACH, DETACH and BEGIN are never kept, for
- * they act, or settle what they lock, when they are prepared; of a text of several statements
- * only the last is.
+ * they act, or settle what they lock, when they are prepared; nor is any statement of a text
+ * of several.
  * After a change of the schema, by whichever connection, SQLite prepares a statement again at
  * its next step: what lido_stmt_columns() and the names say is true from then on.
  *
@@ -132,10 +132,11 @@ LIDO_API int lido_stmt_prepare(const struct lido_conn *conn, struct lido_stmt *o
                                const char *sql, struct lido_error *err) LIDO_CHECKED;
 
 /*
- * Gives it back to the cache, and *stmt is empty.  A second time, or after the lease, it
- * answers LIDO_STALE and does nothing.
+ * Gives it back to the cache, and *stmt is empty, whatever is returned of its run: a run ends
+ * as by lido_stmt_reset().  A second time, or after the lease, it answers LIDO_STALE and does
+ * nothing.
  *
- * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED.
+ * Fails:     as lido_stmt_reset(); LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED.
  */
 LIDO_API int lido_stmt_finalize(struct lido_stmt *stmt, struct lido_error *err);
 
@@ -173,10 +174,11 @@ LIDO_API int lido_stmt_step(const struct lido_stmt *stmt,
                             struct lido_error *err) LIDO_CHECKED;
 
 /*
- * Ends the run; values stay.
+ * Ends the run; values stay.  If rows were left unread and the statement writes, outside of a
+ * transaction, this is its commit, which may fail: then nothing of it is done.
  *
- * Fails:     what an after_execute hook returned; LIDO_STALE, LIDO_NO_CONNECTION,
- *            LIDO_WRONG_THREAD, LIDO_FORKED.
+ * Fails:     what SQLite says of that commit, what an after_execute hook returned; LIDO_STALE,
+ *            LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED.
  */
 LIDO_API int lido_stmt_reset(const struct lido_stmt *stmt, struct lido_error *err);
 

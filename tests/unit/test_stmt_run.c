@@ -135,6 +135,95 @@ Test(stmt_run, with_autobegin_each_commit_is_followed_by_the_next_transaction)
     lido_pool_free(pool);
 }
 
+/* --- how a run ends --------------------------------------------------------------------- */
+
+Test(stmt_run, after_the_last_row_other_values_are_taken_without_a_reset)
+{
+    lido_pool *pool = open_pool("sqlite://");
+    struct lido_conn conn = handy_take(pool);
+    struct lido_stmt stmt;
+
+    execute(&conn, "CREATE TABLE t (x)");
+    cr_assert_eq(lido_stmt_prepare(&conn, &stmt, "INSERT INTO t VALUES (?)", &err),
+                 LIDO_OK);
+    for (int i = 1; i <= 3; i++) {
+        cr_assert_eq(lido_stmt_bind(&stmt, 1, lido_integer(i), &err), LIDO_OK, "%s",
+                     err.text);
+        cr_assert_eq(lido_stmt_step(&stmt, &err), SQLITE_DONE, "%s", err.text);
+    }
+    cr_expect_eq(lido_stmt_finalize(&stmt, &err), LIDO_OK);
+    cr_expect_eq(ask(&conn, "SELECT sum(x) FROM t"), 6);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
+static int stop(void *ctx, const struct lido_stmt *row, struct lido_error *error)
+{
+    (void)ctx, (void)row, (void)error;
+    return SQLITE_DONE;
+}
+
+/* What is read of a statement that writes is read before it is committed. */
+Test(stmt_run, a_commit_that_fails_when_rows_are_left_unread_is_told)
+{
+    static const char sql[] = "INSERT INTO child VALUES (7), (8) RETURNING parent";
+    lido_pool *pool = open_pool("sqlite://?foreign_keys=on");
+    struct lido_conn conn = handy_take(pool);
+    struct lido_stmt stmt;
+
+    execute(&conn,
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);"
+            "CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(lido_stmt_prepare(&conn, &stmt, sql, &err), LIDO_OK, "%s", err.text);
+        cr_assert_eq(lido_stmt_step(&stmt, &err), SQLITE_ROW, "%s", err.text);
+        cr_expect_eq(i == 0 ? lido_stmt_reset(&stmt, &err)
+                            : lido_stmt_finalize(&stmt, &err),
+                     SQLITE_CONSTRAINT_FOREIGNKEY);
+        cr_expect_not_null(strstr(err.text, "FOREIGN KEY"), "%s", err.text);
+        cr_expect_eq(lido_stmt_finalize(&stmt, &err), i == 0 ? LIDO_OK : LIDO_STALE);
+    }
+    cr_expect_eq(lido_conn_query(&conn, sql, NULL, 0, stop, NULL, &err),
+                 SQLITE_CONSTRAINT_FOREIGNKEY);
+    cr_expect_eq(ask(&conn, "SELECT count(*) FROM child"), 0);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
+/* As many as move the places of all. */
+static void call_others(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const struct lido_conn *conn = sqlite3_user_data(context);
+    struct lido_stmt all[40];
+    int64_t sum = 0;
+    char sql[40];
+
+    (void)count, (void)values;
+    for (int i = 0; i < 40; i++) {
+        snprintf(sql, sizeof sql, "SELECT %d", i);
+        if (lido_stmt_prepare(conn, &all[i], sql, NULL) == LIDO_OK &&
+            lido_stmt_step(&all[i], NULL) == SQLITE_ROW)
+            sum += lido_stmt_integer(&all[i], 0);
+    }
+    for (int i = 0; i < 40; i++)
+        lido_stmt_finalize(&all[i], NULL);
+    sqlite3_result_int64(context, sum);
+}
+
+Test(stmt_run, a_function_may_run_others_on_the_same_lease)
+{
+    lido_pool *pool = open_pool("sqlite://");
+    struct lido_conn conn = handy_take(pool);
+
+    cr_assert_eq(sqlite3_create_function(lido_conn_sqlite(&conn), "others", 0, SQLITE_UTF8,
+                                         &conn, call_others, NULL, NULL),
+                 SQLITE_OK);
+    cr_expect_eq(ask(&conn, "SELECT others()"), 780);
+    cr_expect_eq(ask(&conn, "SELECT others()"), 780);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
 /* --- other leases of the connection ------------------------------------------------------ */
 
 static int64_t seen;
