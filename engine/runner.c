@@ -252,7 +252,7 @@ static int run_on(struct runner *runner, const struct lido_conn *conn,
         return rc;
     record = lido__cell_record(cell);
     is_alone = record->pool->sharing != LIDO__SHARE_ALL;
-    if (cell->has_begun || lido__txn_is_open(cell)) {
+    if (lido__txn_is_over(cell) || lido__txn_is_open(cell)) {
         rc = run_inside(runner, conn, err);
     } else {
         if (is_alone)

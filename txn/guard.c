@@ -35,10 +35,8 @@ int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
     const lido_pool *pool = lido__cell_record(cell)->pool;
     int rc = LIDO_OK;
 
-    if (cell->has_begun && !lido__txn_is_open(cell))
-        return lido_fail(err, LIDO_TXN_OVER,
-                         "the transaction is over: ended by SQLite itself, or by SQL text; "
-                         "end it by lido_txn_rollback() before the next statement");
+    if (lido__txn_is_over(cell))
+        return lido_fail(err, LIDO_TXN_OVER, LIDO__TXN_OVER_TEXT);
     if (needs_begin(cell, verb, is_readonly))
         return lido_txn_begin(conn, LIDO_BEGIN_DEFAULT, err);
     if (is_waited_for(pool) && !lido__share_txn_is_mine(cell))

@@ -60,7 +60,7 @@ static int look(struct lido__cell *cell)
     }
     if (!cell->is_beginning)
         lido__share_txn_leave(cell);
-    return cell->has_begun ? LIDO_TXN_OVER : LIDO_NO_TXN;
+    return lido__txn_is_over(cell) ? LIDO_TXN_OVER : LIDO_NO_TXN;
 }
 
 static int fail_none_open(int rc, struct lido_error *err)

@@ -24,6 +24,14 @@ bool lido__txn_is_open(const struct lido__cell *cell)
     return lido__share_txn_is_mine(cell) && lido__record_is_in_txn(lido__cell_record(cell));
 }
 
+bool lido__txn_is_over(const struct lido__cell *cell)
+{
+    const lido_pool *pool = lido__cell_record(cell)->pool;
+
+    /* Where all leases have one transaction any of them may have ended it. */
+    return cell->has_begun && !pool->config.shared_transaction && !lido__txn_is_open(cell);
+}
+
 int lido_txn_state(const struct lido_conn *conn)
 {
     struct lido__cell *cell;
@@ -183,6 +191,8 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
                          "it may issue BEGIN itself, or change the mode");
     if (lido__txn_is_open(cell))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
+    if (lido__txn_is_over(cell))
+        return lido_fail(err, LIDO_TXN_OVER, LIDO__TXN_OVER_TEXT);
     rc = lido__share_txn_enter(cell, conn->generation, err);
     if (rc == SQLITE_BUSY)
         cell->trouble =

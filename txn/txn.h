@@ -16,8 +16,15 @@
  */
 int lido__busy_wait(void *record, int count);
 
+#define LIDO__TXN_OVER_TEXT                                                                \
+    "the transaction is over: ended by SQLite itself, or by SQL text; end it by "          \
+    "lido_txn_rollback() before you go on"
+
 /* txn.c.  True if a transaction is open that is not another lease's. */
 bool lido__txn_is_open(const struct lido__cell *cell);
+/* True if the lease began one that ended without lido's or the caller's doing, so far as lido
+   knows; lido__txn_forget() ends that. */
+bool lido__txn_is_over(const struct lido__cell *cell);
 /* It is over, and the caller knows: the lease that had it has it no more, and what it had set
    on the connection is undone. */
 int lido__txn_forget(struct lido__cell *cell, struct lido_error *err);

@@ -31,8 +31,8 @@ extern "C" {
  * the transaction sees; an attached one follows at its first use.  Until it ends
  * PRAGMA query_only is on: whatever writes, also by the raw handle and also to temporary
  * tables, is SQLITE_READONLY, and the transaction goes on.  It is turned off again (unless
- * it was on before) when lido ends the transaction or finds that it is over: at commit,
- * rollback, the next begin, and the check-in at the latest.  So after SQLite rolled back by
+ * it was on before) when lido ends the transaction or is told that it is over: at commit,
+ * rollback, and the check-in at the latest.  So after SQLite rolled back by
  * itself nothing is written by accident either, until lido_txn_rollback().  The pragma makes
  * SQLite prepare the connection's statements anew at their next step.
  *
@@ -62,9 +62,11 @@ extern "C" {
  * Threads:   the one that checked conn out.
  * Fails:     SQLITE_BUSY (the lock was not free in time, or on a static pool the transaction
  *            of another lease did not end), LIDO_IN_TXN (also: another lease of this thread
- *            on the same connection has one), LIDO_RECURSION, LIDO_STALE,
- *            LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such
- *            mode, or the driver has it not); what SQLite or a hook returned.
+ *            on the same connection has one), LIDO_TXN_OVER (the one before was ended by
+ *            SQLite itself or by SQL text; lido_txn_rollback() ends that state),
+ *            LIDO_RECURSION, LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED,
+ *            SQLITE_MISUSE (no such mode, or the driver has it not); what SQLite or a hook
+ *            returned.
  */
 LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
                             struct lido_error *err) LIDO_CHECKED;

@@ -7,6 +7,7 @@
 #include "driver/sqlite.h"
 #include "engine/options.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/page.h"
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
@@ -15,88 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE    "–"
-#define COLUMNS 10
+#define NONE "–"
 
 static const struct lido_pool_options defaults = LIDO_POOL_OPTIONS_INIT;
 static struct lido_error err;
 
 TestSuite(open_defaults, .init = fake_driver_install, .timeout = 20);
-
-/* The text of a file of the project, to be freed. */
-static char *read_text(const char *name)
-{
-    char *path = sqlite3_mprintf("%s/%s", LIDO_SOURCE_ROOT, name);
-    char *text = calloc(1, 100000);
-    FILE *file = fopen(path, "rb");
-
-    cr_assert_not_null(file, "%s", path);
-    cr_assert_gt(fread(text, 1, 99999, file), 0);
-    fclose(file);
-    sqlite3_free(path);
-    return text;
-}
-
-/* --- the page ------------------------------------------------------------------------- */
-
-struct row {
-    char cells[COLUMNS][200]; /* without backquotes and outer blanks */
-};
-struct table {
-    int n_rows;
-    struct row rows[60];
-};
-
-static void read_cell(char *cell, const char *start, size_t length)
-{
-    size_t used = 0;
-
-    while (length > 0 && start[length - 1] == ' ')
-        length--;
-    for (size_t i = 0; i < length && used < 199; i++)
-        if (start[i] != '`' && (start[i] != ' ' || used > 0))
-            cell[used++] = start[i];
-    cell[used] = '\0';
-}
-
-static void read_row(struct row *row, const char *line)
-{
-    for (int i = 0; i < COLUMNS && *line == '|'; i++) {
-        size_t length = strcspn(++line, "|\n");
-
-        read_cell(row->cells[i], line, length);
-        line += length;
-    }
-}
-
-/* The table under a heading, without its head. */
-static struct table *read_table(const char *heading)
-{
-    struct table *table = calloc(1, sizeof *table);
-    char *text = read_text("docs/defaults.md"), *at = strstr(text, heading);
-
-    cr_assert_not_null(at, "%s", heading);
-    at = strstr(at, "\n|---");
-    cr_assert_not_null(at);
-    for (at = strchr(at + 1, '\n') + 1; *at == '|'; at = strchr(at, '\n') + 1) {
-        cr_assert_lt(table->n_rows, 60);
-        read_row(&table->rows[table->n_rows++], at);
-    }
-    free(text);
-    return table;
-}
-
-static const struct row *find_row(const struct table *table, int column, const char *name)
-{
-    const struct row *found = NULL;
-
-    for (int i = 0; i < table->n_rows; i++)
-        if (strcmp(table->rows[i].cells[column], name) == 0) {
-            cr_assert_null(found, "%s stands there twice", name);
-            found = &table->rows[i];
-        }
-    return found;
-}
 
 /* --- what the code says --------------------------------------------------------------- */
 
@@ -153,7 +78,7 @@ static void write_kinds(const struct lido__option *option, char *text, size_t si
         snprintf(text, size, "all");
 }
 
-static void expect_cell(const struct lido__option *option, const struct row *row,
+static void expect_cell(const struct lido__option *option, const struct page_row *row,
                         int column, const char *wanted)
 {
     cr_assert_str_eq(row->cells[column], wanted, "%s: the page says %s, the code %s",
@@ -162,12 +87,13 @@ static void expect_cell(const struct lido__option *option, const struct row *row
 
 Test(open_defaults, every_option_stands_on_the_page_as_it_is_in_the_code)
 {
-    struct table *table = read_table("## Options");
+    struct page_table *table =
+        page_table(LIDO_SOURCE_ROOT, "docs/defaults.md", "## Options");
     int with_key = 0;
 
     for (size_t i = 0; i < lido__n_options; i++) {
         const struct lido__option *option = &lido__options[i];
-        const struct row *row = find_row(table, 0, option->key);
+        const struct page_row *row = page_row(table, 0, option->key);
         char text[200] = "";
 
         cr_assert_not_null(row, "the page lacks %s", option->key);
@@ -183,7 +109,7 @@ Test(open_defaults, every_option_stands_on_the_page_as_it_is_in_the_code)
         expect_cell(option, row, 4, text);
     }
     for (int i = 0; i < table->n_rows; i++) {
-        for (int k = 0; k < COLUMNS; k++)
+        for (int k = 0; k < PAGE_COLUMNS; k++)
             cr_assert_neq(table->rows[i].cells[k][0], '\0', "%s: an empty cell",
                           table->rows[i].cells[0]);
         with_key += strcmp(table->rows[i].cells[0], NONE) != 0;
@@ -194,7 +120,8 @@ Test(open_defaults, every_option_stands_on_the_page_as_it_is_in_the_code)
 
 Test(open_defaults, the_fields_without_a_key_are_at_what_the_page_says)
 {
-    struct table *table = read_table("## Options");
+    struct page_table *table =
+        page_table(LIDO_SOURCE_ROOT, "docs/defaults.md", "## Options");
     const struct {
         const char *field, *value;
     } fields[] = {
@@ -207,7 +134,7 @@ Test(open_defaults, the_fields_without_a_key_are_at_what_the_page_says)
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const struct row *row = find_row(table, 1, fields[i].field);
+        const struct page_row *row = page_row(table, 1, fields[i].field);
 
         cr_assert_not_null(row, "the page lacks %s", fields[i].field);
         cr_assert_str_eq(row->cells[0], NONE);
@@ -218,8 +145,9 @@ Test(open_defaults, the_fields_without_a_key_are_at_what_the_page_says)
 
 Test(open_defaults, the_kind_by_database_is_what_the_page_says)
 {
-    struct table *table = read_table("## Options");
-    const char *says = find_row(table, 0, "pool")->cells[5];
+    struct page_table *table =
+        page_table(LIDO_SOURCE_ROOT, "docs/defaults.md", "## Options");
+    const char *says = page_row(table, 0, "pool")->cells[5];
     struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
     char text[100] = "", *urls[] = { "sqlite:///x.db", "sqlite://" };
     const char *kinds[2];
@@ -267,8 +195,9 @@ static void read_name(const char *declaration, size_t length, char *name, size_t
 
 Test(open_defaults, every_member_of_the_struct_stands_on_the_page)
 {
-    struct table *table = read_table("## Options");
-    char *text = read_text("include/lido/pool.h");
+    struct page_table *table =
+        page_table(LIDO_SOURCE_ROOT, "docs/defaults.md", "## Options");
+    char *text = page_text(LIDO_SOURCE_ROOT, "include/lido/pool.h");
     char *at = strstr(text, "struct lido_pool_options {"), *end;
     int members = 0, rows = 0;
     char name[60];
@@ -283,7 +212,7 @@ Test(open_defaults, every_member_of_the_struct_stands_on_the_page)
         read_name(at, length, name, sizeof name);
         if (strcmp(name, "size") == 0)
             continue;
-        cr_assert_not_null(find_row(table, 1, name), "the page lacks %s", name);
+        cr_assert_not_null(page_row(table, 1, name), "the page lacks %s", name);
         members++;
     }
     for (int i = 0; i < table->n_rows; i++)
@@ -298,7 +227,8 @@ Test(open_defaults, every_member_of_the_struct_stands_on_the_page)
 
 Test(open_defaults, a_default_of_the_driver_is_taken_as_a_value)
 {
-    struct table *table = read_table("## Keys of the driver");
+    struct page_table *table =
+        page_table(LIDO_SOURCE_ROOT, "docs/defaults.md", "## Keys of the driver");
     char url[100];
 
     for (int i = 0; i < table->n_rows; i++) {
@@ -318,7 +248,8 @@ Test(open_defaults, a_default_of_the_driver_is_taken_as_a_value)
 /* The driver names its keys when it is asked for one that it does not know. */
 Test(open_defaults, every_key_of_the_driver_stands_on_the_page)
 {
-    struct table *table = read_table("## Keys of the driver");
+    struct page_table *table =
+        page_table(LIDO_SOURCE_ROOT, "docs/defaults.md", "## Keys of the driver");
     const char *at;
     lido_pool *pool;
     int keys = 0;
@@ -331,7 +262,7 @@ Test(open_defaults, every_key_of_the_driver_stands_on_the_page)
         char key[40];
 
         cr_assert_eq(sscanf(at, "%39[a-z_], ", key), 1, "%s", err.text);
-        cr_assert_not_null(find_row(table, 0, key), "the page lacks %s", key);
+        cr_assert_not_null(page_row(table, 0, key), "the page lacks %s", key);
         at += strlen(key) + 2;
     }
     cr_assert_eq(table->n_rows, keys);
