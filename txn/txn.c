@@ -51,8 +51,11 @@ static int fire(const struct lido__cell *cell, enum lido__event event,
                 const struct lido_conn *conn, int *mode, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
-    struct lido_event special = { .conn = conn, .begin_mode = mode };
+    struct lido_event special;
 
+    if (!lido__hooks_want(&record->pool->hooks, event))
+        return LIDO_OK;
+    special = (struct lido_event){ .conn = conn, .begin_mode = mode };
     return lido__record_fire(record->pool, record, event, &special, err);
 }
 
