@@ -4,9 +4,10 @@
  * same by SQLite's.
  *
  * All subjects use one pool of one connection to a file in WAL mode, so lido's and SQLite's
- * calls find the same settings and the same pages in memory.  The table has few rows, each
- * statement is one that begins and ends a transaction of its own, and no transaction writes
- * anything: what is left is the cost of the calls, and no disk is measured.
+ * calls find the same settings and the same pages in memory.  The table has few rows, and no
+ * transaction writes anything: what is left is the cost of the calls, and no disk is measured.
+ * A statement outside of a transaction is one of its own, and most of its time are the locks
+ * of the file; inside of one they are taken before.
  *
  * Threads: one works at a time; it checks the connection out for the whole of its slice.
  */
@@ -22,11 +23,14 @@
 static const char select_sql[] = "SELECT value FROM item WHERE id = ?1";
 
 enum {
-    HELD,     /* a statement of SQLite's that the program keeps */
-    CACHED,   /* lido's */
-    PREPARED, /* SQLite's, prepared each time */
-    BARE_TXN, /* BEGIN IMMEDIATE and COMMIT as statements that the program keeps */
-    LIDO_TXN, /* lido's */
+    HELD,        /* a statement of SQLite's that the program keeps */
+    CACHED,      /* lido's */
+    PREPARED,    /* SQLite's, prepared each time */
+    BARE_TXN,    /* BEGIN IMMEDIATE and COMMIT as statements that the program keeps */
+    LIDO_TXN,    /* lido's */
+    HELD_IN_TXN, /* the first three again, all of a slice in one transaction */
+    CACHED_IN_TXN,
+    PREPARED_IN_TXN,
     N_SUBJECTS
 };
 static_assert((int)N_SUBJECTS <= MAX_SUBJECTS, "a place for each");
@@ -38,6 +42,11 @@ static const struct ratio ratios[] = {
       .over = LIDO_TXN,
       .under = BARE_TXN,
       .at_most = 1.05 },
+    { .name = "cached_to_held_in_txn", .over = CACHED_IN_TXN, .under = HELD_IN_TXN },
+    { .name = "prepared_to_cached_in_txn",
+      .over = PREPARED_IN_TXN,
+      .under = CACHED_IN_TXN },
+    { .name = "prepared_to_held", .over = PREPARED, .under = HELD },
 };
 
 static int64_t row_of(uint64_t iteration)
@@ -173,7 +182,8 @@ static int work_lido_txn(const struct lido_conn *conn, uint64_t iterations,
 struct task {
     lido_pool *pool;
     int (*work)(const struct lido_conn *conn, uint64_t iterations, struct lido_error *err);
-    bool is_first; /* it closes the pool that all use */
+    bool is_in_txn; /* not each statement by itself */
+    bool is_first;  /* it closes the pool that all use */
 };
 
 static int work(void *ctx, unsigned thread, uint64_t iterations, struct lido_error *err)
@@ -185,7 +195,9 @@ static int work(void *ctx, unsigned thread, uint64_t iterations, struct lido_err
     (void)thread;
     if (rc != LIDO_OK)
         return rc;
-    rc = task->work(&conn, iterations, err);
+    rc = task->is_in_txn ? lido_txn_begin(&conn, LIDO_DEFERRED, err) : LIDO_OK;
+    if (rc == LIDO_OK)
+        rc = task->work(&conn, iterations, err);
     later = lido_conn_checkin(&conn, NULL, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : later;
 }
@@ -239,12 +251,16 @@ static int open_subjects(struct results *out, const struct scratch *scratch,
         const char *name;
         int (*work)(const struct lido_conn *conn, uint64_t iterations,
                     struct lido_error *err);
+        bool is_in_txn;
     } all[] = {
-        [HELD] = { "held", work_held },
-        [CACHED] = { "lido/cached", work_cached },
-        [PREPARED] = { "prepared", work_prepared },
-        [BARE_TXN] = { "begin_commit/bare", work_bare_txn },
-        [LIDO_TXN] = { "begin_commit/lido", work_lido_txn },
+        [HELD] = { "held", work_held, false },
+        [CACHED] = { "lido/cached", work_cached, false },
+        [PREPARED] = { "prepared", work_prepared, false },
+        [BARE_TXN] = { "begin_commit/bare", work_bare_txn, false },
+        [LIDO_TXN] = { "begin_commit/lido", work_lido_txn, false },
+        [HELD_IN_TXN] = { "held/in_txn", work_held, true },
+        [CACHED_IN_TXN] = { "lido/cached/in_txn", work_cached, true },
+        [PREPARED_IN_TXN] = { "prepared/in_txn", work_prepared, true },
     };
     lido_pool *pool = NULL;
     int rc = open_pool(&pool, scratch, err);
@@ -256,7 +272,10 @@ static int open_subjects(struct results *out, const struct scratch *scratch,
             rc = lido_fail(err, SQLITE_NOMEM, "out of memory");
             break;
         }
-        *task = (struct task){ .pool = pool, .work = all[i].work, .is_first = i == 0 };
+        *task = (struct task){ .pool = pool,
+                               .work = all[i].work,
+                               .is_in_txn = all[i].is_in_txn,
+                               .is_first = i == 0 };
         out->subjects[i] = (struct subject){
             .name = all[i].name, .ctx = task, .work = work, .close = close_task
         };

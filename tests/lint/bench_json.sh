@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The JSON of `lido-bench checkout` is JSON, in the shape that its readers expect.
+# The JSON of lido-bench is JSON, in the shape that its readers expect.
 #   bench_json.sh PATH-OF-LIDO-BENCH
 set -eu
 work=$(mktemp -d)
@@ -41,6 +41,35 @@ assert ratios['statements_to_none'] > 0
 for target in document['targets']:
     assert target['ratio'] in ratios and target['met'] in (True, False), target
 EOF
+
+TMPDIR=$work "$1" statement --quick --rounds 1 --json > "$work/out.json"
+python3 - "$work/out.json" <<'EOF'
+import json
+import sys
+
+with open(sys.argv[1], encoding='utf-8') as file:
+    document = json.load(file)
+
+assert document['schema'] == 'lido.bench.statement/1', document['schema']
+assert document['context']['sqlite_version']
+names = {b['run_name'] for b in document['benchmarks']}
+assert names == {f'statement/{subject}/threads:1' for subject in (
+    'held', 'lido/cached', 'prepared', 'held/in_txn', 'lido/cached/in_txn', 'prepared/in_txn',
+    'begin_commit/bare', 'begin_commit/lido')}, names
+for b in document['benchmarks']:
+    assert 0 < b['min'] <= b['real_time'] <= b['max'] and b['iterations'] > 0, b['name']
+for ratio, value in document['ratios'].items():
+    assert value > 0, ratio
+targets = {t['ratio']: t for t in document['targets']}
+assert targets['cached_to_held']['at_most'] == 1.1
+assert targets['prepared_to_cached']['at_least'] == 2.5
+assert targets['begin_commit_to_bare']['at_most'] == 1.05
+EOF
+TMPDIR=$work "$1" statement --quick --rounds 1 | grep -q '^cached_to_held '
+if TMPDIR=$work "$1" statement --plot=x 2> /dev/null; then
+    echo 'statement has no picture, and took --plot' >&2
+    exit 1
+fi
 
 # Nothing is left behind but what this test wrote.
 test "$(ls -A "$work")" = out.json
