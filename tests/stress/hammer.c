@@ -24,10 +24,19 @@ static const struct {
     const char *name;
     void (*run)(void);
 } phases[] = {
-    { "queue", phase_queue },     { "wake", phase_wake },   { "hooks", phase_hooks },
-    { "twice", phase_twice },     { "close", phase_close }, { "failing", phase_failing },
-    { "holders", phase_holders }, { "late", phase_late },   { "first", phase_first },
-    { "sqlite", phase_sqlite },   { "life", phase_life },   { "share", phase_share },
+    { "queue", phase_queue },
+    { "wake", phase_wake },
+    { "hooks", phase_hooks },
+    { "twice", phase_twice },
+    { "close", phase_close },
+    { "failing", phase_failing },
+    { "holders", phase_holders },
+    { "late", phase_late },
+    { "first", phase_first },
+    { "sqlite", phase_sqlite },
+    { "life", phase_life },
+    { "share", phase_share },
+    { "statements", phase_statements },
 };
 
 static const char *volatile running = "none";

@@ -25,6 +25,7 @@ void phase_late(void);
 void phase_life(void);
 void phase_share(void);
 void phase_sqlite(void);
+void phase_statements(void);
 void phase_wake(void);
 
 /* For main: the scale in percent and the seed; and whether every expectation since the last
