@@ -41,6 +41,7 @@ static const struct ratio ratios[] = {
     { .name = "statements_to_none",
       .over = CHECKOUT_LIDO_STATEMENTS,
       .under = CHECKOUT_LIDO },
+    { .name = "guard_to_none", .over = CHECKOUT_LIDO, .under = CHECKOUT_LIDO_NO_GUARD },
 };
 
 static int open_subjects(struct results *out, const struct scratch *scratch,
@@ -56,10 +57,13 @@ static int open_subjects(struct results *out, const struct scratch *scratch,
         return rc;
     subject_open_floor(&subjects[CHECKOUT_FLOOR]);
     subject_open_mutex(&subjects[CHECKOUT_MUTEX]);
-    rc = subject_open_queue(&subjects[CHECKOUT_LIDO], "lido", lido_url, 0, err);
+    rc = subject_open_queue(&subjects[CHECKOUT_LIDO], "lido", lido_url, "", 0, err);
     if (rc == LIDO_OK)
         rc = subject_open_queue(&subjects[CHECKOUT_LIDO_STATEMENTS], "lido/statements:128",
-                                lido_url, STATEMENTS, err);
+                                lido_url, "", STATEMENTS, err);
+    if (rc == LIDO_OK)
+        rc = subject_open_queue(&subjects[CHECKOUT_LIDO_NO_GUARD], "lido/no_guard",
+                                lido_url, "&session_guard=0", 0, err);
     if (rc != LIDO_OK)
         return rc;
     if (subject_zdb_version() == NULL) {

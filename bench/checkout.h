@@ -12,6 +12,7 @@ enum checkout_subject {
     CHECKOUT_MUTEX,
     CHECKOUT_LIDO,
     CHECKOUT_LIDO_STATEMENTS,
+    CHECKOUT_LIDO_NO_GUARD,
     CHECKOUT_ZDB, /* the last: it may be absent */
     CHECKOUT_SUBJECTS
 };

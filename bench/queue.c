@@ -125,13 +125,13 @@ static void close_queue(void *ctx)
 }
 
 int subject_open_queue(struct subject *out, const char *name, const char *file_url,
-                       unsigned statements, struct lido_error *err)
+                       const char *options, unsigned statements, struct lido_error *err)
 {
     struct queue *queue = calloc(1, sizeof *queue);
     sqlite3_stmt **pointers =
         calloc((size_t)statements * MAX_THREADS + 1, sizeof *pointers);
-    char *url = sqlite3_mprintf("sqlite:///%s?pool=queue&pool_size=%d&max_overflow=0",
-                                file_url, MAX_THREADS);
+    char *url = sqlite3_mprintf("sqlite:///%s?pool=queue&pool_size=%d&max_overflow=0%s",
+                                file_url, MAX_THREADS, options);
     int rc;
 
     *out = (struct subject){ .name = name };

@@ -33,10 +33,10 @@ void subject_open_floor(struct subject *out);
 void subject_open_mutex(struct subject *out);
 
 /* lido's queue pool of MAX_THREADS connections to the file that `file_url` names as
-   /percent-encoded/path.  Each connection holds `statements` prepared statements.  Borrows
-   name until closed. */
+   /percent-encoded/path, with more `options` of a URL, as "&key=value".  Each connection holds
+   `statements` prepared statements.  Borrows name until closed. */
 int subject_open_queue(struct subject *out, const char *name, const char *file_url,
-                       unsigned statements, struct lido_error *err);
+                       const char *options, unsigned statements, struct lido_error *err);
 
 /* libzdb's pool, as large.  LIDO_NOT_FOUND if the program was built without libzdb. */
 int subject_open_zdb(struct subject *out, const char *file_url, struct lido_error *err);

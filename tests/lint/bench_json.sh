@@ -21,7 +21,7 @@ for key in ('date', 'host_name', 'executable', 'num_cpus', 'library_build_type',
     assert context[key], key
 
 names = {b['run_name'] for b in document['benchmarks']}
-for subject in ('floor', 'mutex', 'lido', 'lido/statements:128'):
+for subject in ('floor', 'mutex', 'lido', 'lido/statements:128', 'lido/no_guard'):
     for threads in (1, 2, 4, 8):
         assert f'checkout/{subject}/threads:{threads}' in names, (subject, threads)
 for b in document['benchmarks']:
@@ -37,7 +37,7 @@ for suffix in ('', '_no_statements'):
         assert ratios[key + suffix] > 0, key + suffix
     zdb = ratios['zdb_to_lido' + suffix]
     assert zdb > 0 if context['zdb_version'] else zdb is None, 'zdb_to_lido' + suffix
-assert ratios['statements_to_none'] > 0
+assert ratios['statements_to_none'] > 0 and ratios['guard_to_none'] > 0
 for target in document['targets']:
     assert target['ratio'] in ratios and target['met'] in (True, False), target
 EOF
