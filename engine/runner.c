@@ -18,7 +18,7 @@
 #include <lido/run.h>
 
 #define FIRST_WAIT_NS (LIDO_NS_PER_MS / 2)
-#define WAIT_DOUBLES  5 /* up to 16 ms */
+#define WAIT_DOUBLES  5u /* up to 16 ms */
 
 struct runner {
     lido_run_fn fn;
@@ -74,7 +74,8 @@ static void roll_back(const struct lido_conn *conn)
 static bool wait_a_moment(const struct runner *runner)
 {
     static _Thread_local uint64_t chance;
-    const int doubled = runner->runs < WAIT_DOUBLES ? runner->runs : WAIT_DOUBLES;
+    const unsigned runs = (unsigned)runner->runs;
+    const unsigned doubled = runs < WAIT_DOUBLES ? runs : WAIT_DOUBLES;
     const int64_t most_ns = FIRST_WAIT_NS << doubled;
     int64_t now_ns = lido__wait_ns(runner->clock), wait_ns;
 
@@ -248,6 +249,8 @@ static int run_on(struct runner *runner, const struct lido_conn *conn,
     bool is_alone;
     int rc = lido__lease_use_connected(conn, &cell, err);
 
+    assert(runner->fn != NULL);
+
     if (rc != LIDO_OK)
         return rc;
     record = lido__cell_record(cell);
@@ -303,10 +306,10 @@ int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
     struct lido_conn conn;
     int later, rc = check(fn, options, err);
 
-    if (rc == LIDO_OK && pool == NULL)
-        rc = lido_fail(err, SQLITE_MISUSE, "no pool was given");
     if (rc != LIDO_OK)
         return rc;
+    if (pool == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "no pool was given");
     if (lido__is_forked())
         return lido__fail_forked(err);
     runner = make_runner(pool, mode, fn, ctx, options);

@@ -125,11 +125,12 @@ int lido_stmt_bind_name(const struct lido_stmt *stmt, const char *name,
 int lido__stmt_bind_all(const struct lido_stmt *stmt, const struct lido_value *values,
                         size_t count, sqlite3_destructor_type life, struct lido_error *err)
 {
-    struct lido__use use;
+    struct lido__use use = { .at = NULL };
     int there, rc = open_to_bind(stmt, values, count, &use, err);
 
     if (rc != LIDO_OK)
         return rc;
+    assert(use.at != NULL);
     there = sqlite3_bind_parameter_count(use.at->handle);
     if (count != (size_t)there)
         rc = lido_fail(err, SQLITE_RANGE, "%zu values for %d parameters", count, there);

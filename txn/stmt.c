@@ -126,11 +126,12 @@ int lido_stmt_finalize(struct lido_stmt *stmt, struct lido_error *err)
 
 sqlite3_stmt *lido_stmt_sqlite(const struct lido_stmt *stmt)
 {
+    struct lido__use use = { .at = NULL };
     sqlite3_stmt *handle;
-    struct lido__use use;
 
     if (lido__use_open(stmt, &use, NULL) != LIDO_OK)
         return NULL;
+    assert(use.at != NULL);
     handle = use.at->handle;
     lido__use_close(&use);
     return handle;
