@@ -240,7 +240,7 @@ static int end_early(const struct lido_stmt *stmt, struct lido__use *use, int rc
 
     story.text[0] = '\0';
     if (rc != SQLITE_OK)
-        rc = tell_error(use, &story);
+        rc = use->cell->trouble = tell_error(use, &story);
     run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
     if (gives_back)
         lido__statements_give(use->record->statements, use->at);
