@@ -139,7 +139,8 @@ def find(fault, *how):
     if run.returncode != 1 or story is None:
         return False, f"{fault.name}: NOT FOUND, status {run.returncode} ({seconds:.1f} s)"
     seed = re.search(r"--seed (\d+)", run.stderr)
-    # Played again by its seed alone it must fail again.
+    # Played again by its seed alone it must fail again; not in the same words, as what stands
+    # in memory that the fault uses after its end is not in the seed.
     again = subprocess.run(
         re.search(r"replay: (.*)", run.stderr)[1].split(),
         stdout=subprocess.PIPE,
@@ -147,7 +148,7 @@ def find(fault, *how):
         text=True,
         check=False,
     )
-    if tell(again) != story:
+    if tell(again) is None:
         return False, f"{fault.name}: found, but not again by its seed: {story}"
     return True, f"{fault.name}: {story}, seed {seed[1]} ({seconds:.1f} s)"
 
