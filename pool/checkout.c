@@ -182,6 +182,8 @@ static int check_options(const struct lido_checkout_options *options,
     if (options->timeout_ms < -1 && options->timeout_ms != LIDO_TIMEOUT_POOL)
         return lido_fail(err, LIDO_BAD_OPTION, "timeout_ms is %lld, the least is -1",
                          (long long)options->timeout_ms);
+    if (lido__cancel_is_fired(options->cancel))
+        return lido_fail(err, LIDO_CANCELLED, "the token was fired before the checkout");
     return LIDO_OK;
 }
 
@@ -295,6 +297,7 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                            ? options->timeout_ms
                            : pool->config.pool_timeout_ms;
     claim.is_unique = options != NULL && options->unique != 0;
+    claim.cancel = options != NULL ? options->cancel : NULL;
     if (pool->sharing != LIDO__SHARE_NONE)
         return checkout_shared(pool, &claim, out, file, line,
                                options != NULL ? options->label : NULL, err);

@@ -13,6 +13,7 @@
 #include "driver/statements.h"
 #include "driver/url.h"
 #include "hooks/hooks.h"
+#include "pool/cancel.h"
 #include "pool/slot.h"
 #include "pool/waiters.h"
 #include <lido/pool.h>
@@ -221,10 +222,12 @@ struct lido__claim {
     int64_t timeout_ms;
     int64_t deadline_ns; /* when timeout_ms will be over */
     bool is_unique;
-    struct lido_record *record; /* the answer */
-    bool is_joined;             /* others have it already: share it */
-    bool has_waited;            /* for a bell, */
-    int64_t since_ns;           /* since then */
+    lido_cancel *cancel;           /* NULL: none */
+    struct lido__sleeper *sleeper; /* NULL: without one */
+    struct lido_record *record;    /* the answer */
+    bool is_joined;                /* others have it already: share it */
+    bool has_waited;               /* for a bell, */
+    int64_t since_ns;              /* since then */
 };
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
 int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
@@ -254,6 +257,9 @@ void lido__slot_disown_locked(lido_pool *pool, struct lido_record *record,
                               enum lido__standing standing)
     LIDO_TSA(requires_capability(pool->lock));
 void lido__slots_serve(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
+/* Whoever waits for this pool looks again; one that stands in line, by *waiter, is sent home. */
+void lido__slots_disturb(lido_pool *pool, struct lido__waiter *const *waiter)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* Closes the gate for good and sends home who waits. */
 void lido__slots_dismiss(lido_pool *pool);
 /* An idle slot that `is_chosen`, RETURNING to the caller; or NULL.  Of several the one returned
