@@ -108,6 +108,8 @@ const struct lido__option lido__options[] = {
     { "text", "text", LIDO__OPTION_WORD, 0, ALL, 0, FROM(text), TO(text), texts },
     { "autobegin", "autobegin", LIDO__OPTION_WORD, 0, ALL, 0, FROM(autobegin),
       TO(autobegin), autobegins },
+    { "txn_limit", "txn_limit_ms", LIDO__OPTION_TIME, -1, ALL, 0, FROM(txn_limit_ms),
+      TO(txn_limit_ms), NULL },
     { "profile", NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, profiles },
     { LIDO__MANAGER_KEY, NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, NULL },
 };

@@ -111,6 +111,8 @@ int lido_conn_steal(struct lido_conn *conn, void **handle, struct lido_error *er
     driver = &pool->config.driver;
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);
+    if ((driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0)
+        sqlite3_progress_handler(record->handle, 0, NULL, NULL);
     *handle = record->handle;
     record->handle = NULL;
     if (lido__record_is(record, LIDO__DETACHED))

@@ -53,7 +53,8 @@ struct lido__pool_config {
     bool pre_ping;
     int reset_on_return; /* LIDO_RESET_... */
     int begin_mode;
-    int64_t recycle_ms; /* -1: never */
+    int64_t txn_limit_ms; /* -1: none */
+    int64_t recycle_ms;   /* -1: never */
     int64_t recycle_jitter_ms;
     int64_t recycle_spacing_ms;
     int64_t min_idle;
@@ -454,6 +455,31 @@ int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **
 static inline bool lido__lease_is_good(const struct lido__cell *cell, uint64_t generation)
 {
     return lido__observe(&cell->word) == lido__slot_word(generation, LIDO__LENT);
+}
+
+/* pool/stop.c: is the lease to stop, and why: LIDO_OK, LIDO_CANCELLED, LIDO_TXN_TIMEOUT.  By
+   the thread that runs for it. */
+int lido__lease_stop(const struct lido__cell *cell);
+/* False if it has no reason to. */
+static inline bool lido__lease_may_stop(const struct lido__cell *cell)
+{
+    return cell->has_cancel || cell->has_limit || cell->has_timed_out ||
+           lido__read(&cell->cancelled) != 0;
+}
+/* The code why its SQL ended with `rc`, with a text; or `rc`, and nothing is said. */
+int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing,
+                        struct lido_error *err);
+/* Has SQLite ask while it runs. */
+void lido__record_watch(struct lido_record *record);
+/* What runs now is the cell's; answers what to set again afterwards.  Where threads share the
+   connection with its mutex. */
+static inline uint64_t lido__runner_set(struct lido_record *record, uint64_t runner)
+{
+    uint64_t before = lido__read(&record->runner);
+
+    if (record->pool->sharing != LIDO__SHARE_NONE)
+        lido__write(&record->runner, runner);
+    return before;
 }
 
 /* pool/holders.c: ", longest held: ..." for the text of a time-out. */

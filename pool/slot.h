@@ -71,8 +71,13 @@ struct lido__cell {
     lido__word retold; /* counts what one lease told anew, which leaves `told` the same */
 
     /* The holder's. */
-    bool is_beginning; /* begin hooks run: a begin inside is a recursion */
-    bool has_begun;    /* lido_txn_begin succeeded and nothing ended it since */
+    bool is_beginning;  /* begin hooks run: a begin inside is a recursion */
+    bool has_begun;     /* lido_txn_begin succeeded and nothing ended it since */
+    bool is_ending;     /* COMMIT or ROLLBACK runs, and is not to be interrupted */
+    bool has_cancel;    /* `cancel` is set */
+    bool has_limit;     /* `limit_ends_ns` is set */
+    bool has_own_limit; /* `limit_ms` is set */
+    bool has_timed_out; /* rolled back for its limit, and the caller has not ended it */
 
     /* Guarded by the pool's lock. */
     bool
@@ -88,8 +93,14 @@ struct lido__cell {
     lido__word file;
     lido__word line;
     lido__word label[LIDO__LABEL_WORDS];
+
+    /* Why it is to stop (pool/stop.c); a checkout touches none of it. */
+    lido__word cancelled; /* the lease that was, as lido__cancelled_word(); by any thread */
+    lido_cancel *cancel;  /* the holder's, as all below */
+    int64_t limit_ms;     /* for each of its transactions; -1: none */
+    int64_t limit_ends_ns; /* of the one that is open, on the wait clock */
 };
-static_assert(sizeof(struct lido__cell) == 128, "two cache lines");
+static_assert(sizeof(struct lido__cell) == 192, "three cache lines");
 
 /* A pointer of the host's. */
 struct lido__info {
@@ -113,6 +124,9 @@ struct lido_record {
     lido__word stamp;      /* the pool's count when the opening of its connection began */
     struct lido__finalizer *finalizers;  /* the last added first */
     struct lido__statements *statements; /* NULL: none was prepared here yet */
+    lido__word
+        runner; /* a struct lido__cell *: the lease whose SQL runs, where leases share
+                          it; 0: its own cell's */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     bool is_new;              /* no connection was ever opened here since it was vacant */
     bool is_fresh;            /* just connected: not to be pinged */
@@ -145,6 +159,14 @@ static inline void lido__cell_set_record(struct lido__cell *cell,
                                          const struct lido_record *record)
 {
     lido__write(&cell->record, (uintptr_t)record);
+}
+
+/* Of which lease what runs on the connection is. */
+static inline struct lido__cell *lido__record_runner(struct lido_record *record)
+{
+    uint64_t runner = lido__read(&record->runner);
+
+    return runner != 0 ? (struct lido__cell *)(uintptr_t)runner : &record->own;
 }
 
 static inline int64_t lido__record_expires_ns(const struct lido_record *record)

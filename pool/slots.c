@@ -107,6 +107,7 @@ struct lido_record *lido__slot_take_vacant_locked(lido_pool *pool,
     at->leases = 0;
     at->thread = 0;
     at->txn_holder = NULL;
+    lido__write(&at->runner, 0);
     return at;
 }
 

@@ -33,8 +33,10 @@ int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
                          enum lido__verb verb, bool is_readonly, struct lido_error *err)
 {
     const lido_pool *pool = lido__cell_record(cell)->pool;
-    int rc = LIDO_OK;
+    int rc = lido__txn_may_run(cell, conn, err);
 
+    if (rc != LIDO_OK)
+        return rc;
     if (cell->has_begun && !lido__txn_is_open(cell))
         return lido_fail(err, LIDO_TXN_OVER,
                          "the transaction is over: ended by SQLite itself, or by SQL text; "
@@ -73,6 +75,7 @@ void lido__txn_after_text(struct lido__cell *cell, bool was_open, bool has_succe
         lido__txn_forget(cell);
     } else {
         cell->has_begun = true;
+        lido__limit_start(cell);
         lido__share_txn_begun(cell);
     }
 }

@@ -101,6 +101,7 @@ static bool is_plain(const struct lido__use *use)
     const lido_pool *pool = use->record->pool;
 
     return pool->sharing != LIDO__SHARE_ALL && !use->cell->has_begun &&
+           !lido__lease_may_stop(use->cell) &&
            pool->config.autobegin == LIDO_AUTOBEGIN_OFF &&
            !wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE));
 }
@@ -163,11 +164,19 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
     struct lido_error story;
     struct run run;
     char start[80];
+    int code;
 
     story.text[0] = '\0';
     if (rc != SQLITE_DONE) {
         sqlite3_snprintf(sizeof start, start, "%s", sqlite3_sql(use->at->handle));
-        rc = lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, &story);
+        code = lido__lease_explain(use->cell, rc, start, &story);
+        if (code == rc)
+            code = lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start,
+                                     &story);
+        rc = code;
+        if (rc == LIDO_TXN_TIMEOUT && use->cell->has_begun &&
+            sqlite3_get_autocommit(use->db))
+            use->cell->has_timed_out = true; /* SQLite has rolled it back */
         sqlite3_reset(use->at->handle);
     }
     run = leave_for_hooks(&stmt->conn, use,
@@ -178,6 +187,23 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
     lido__free(run.sql);
     if (rc != SQLITE_DONE && err != NULL)
         *err = story;
+    return rc;
+}
+
+/* Not if the lease is to stop in the middle of its rows: SQLite asks seldom. */
+static int step(const struct lido__use *use)
+{
+    struct lido__cell *cell = use->cell;
+    uint64_t before;
+    int rc;
+
+    if (use->at->is_running && lido__lease_stop(cell) != LIDO_OK)
+        return SQLITE_INTERRUPT;
+    before = lido__runner_set(use->record, (uintptr_t)cell);
+    cell->is_ending = use->at->verb == LIDO__VERB_TXN;
+    rc = sqlite3_step(use->at->handle);
+    cell->is_ending = false;
+    lido__runner_set(use->record, before);
     return rc;
 }
 
@@ -192,7 +218,7 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     was_open = !sqlite3_get_autocommit(use.db);
-    rc = sqlite3_step(use.at->handle);
+    rc = step(&use);
     use.at->is_running = rc == SQLITE_ROW;
     if (rc != SQLITE_ROW)
         return finish_step(stmt, &use, rc, was_open, err);

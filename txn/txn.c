@@ -27,6 +27,7 @@ bool lido__txn_is_open(const struct lido__cell *cell)
 void lido__txn_forget(struct lido__cell *cell)
 {
     cell->has_begun = false;
+    lido__limit_end(cell);
     lido__share_txn_leave(cell);
 }
 
@@ -104,8 +105,7 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
 static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode,
                  struct lido_error *err)
 {
-    struct lido_record *record = lido__cell_record(cell);
-    const struct lido__driver *driver = &record->pool->config.driver;
+    const struct lido_record *record = lido__cell_record(cell);
     int rc;
 
     if (lido__record_is_in_txn(record))
@@ -114,7 +114,7 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
         mode = record->pool->config.begin_mode;
     rc = ask_begin_hooks(cell, conn, &mode, err);
     if (rc == LIDO_OK && !lido__txn_is_open(cell))
-        rc = driver->table->begin(driver->ctx, record->handle, mode, err);
+        rc = lido__drive_begin(cell, mode, err);
     if (rc != LIDO_OK)
         return rc;
     cell->has_begun = true;
@@ -139,14 +139,20 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
         return lido_fail(err, LIDO_RECURSION,
                          "a begin hook began a transaction by lido; "
                          "it may issue BEGIN itself, or change the mode");
-    if (lido__txn_is_open(cell))
-        return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
-    rc = lido__share_txn_enter(cell, conn->generation, err);
+    rc = lido__txn_may_run(cell, conn, err);
     if (rc != LIDO_OK)
         return rc;
-    rc = begin(cell, conn, mode, err);
+    if (lido__txn_is_open(cell))
+        return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
+    lido__limit_start(cell);
+    rc = lido__share_txn_enter(cell, conn->generation, err);
+    if (rc == LIDO_OK) {
+        rc = begin(cell, conn, mode, err);
+        if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
+            lido__share_txn_leave(cell);
+    }
     if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
-        lido__share_txn_leave(cell);
+        lido__limit_end(cell);
     return rc;
 }
 
@@ -155,8 +161,7 @@ static int fail_none_open(struct lido__cell *cell, bool was_there, int *outcome,
                           struct lido_error *err)
 {
     was_there = was_there || cell->has_begun;
-    cell->has_begun = false;
-    lido__share_txn_leave(cell);
+    lido__txn_forget(cell);
     /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell. */
     *outcome = was_there ? LIDO_OUTCOME_UNKNOWN : LIDO_OUTCOME_ROLLED_BACK;
     if (was_there)
@@ -185,6 +190,18 @@ static int ask_commit_hooks(struct lido__cell *cell, const struct lido_conn *con
     return rc != LIDO_OK ? rc : over;
 }
 
+/* A lease that is to stop commits nothing. */
+static int refuse_commit(struct lido__cell *cell, const struct lido_conn *conn, int rc,
+                         int *outcome)
+{
+    if (!lido__lease_is_good(cell, conn->generation))
+        return rc;
+    *outcome = lido__txn_is_open(cell) ? LIDO_OUTCOME_OPEN : LIDO_OUTCOME_ROLLED_BACK;
+    if (rc == LIDO_TXN_TIMEOUT && *outcome == LIDO_OUTCOME_ROLLED_BACK)
+        lido__txn_forget(cell); /* now the caller knows */
+    return rc;
+}
+
 int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_error *err)
 {
     const struct lido__driver *driver;
@@ -203,12 +220,15 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     if (driver->table->commit == NULL)
         return fail_no_transactions(record, err);
     lido__share_txn_claim(cell);
+    rc = lido__txn_may_run(cell, conn, err);
+    if (rc != LIDO_OK)
+        return refuse_commit(cell, conn, rc, outcome);
     if (!lido__txn_is_open(cell))
         return fail_none_open(cell, false, outcome, err);
     rc = ask_commit_hooks(cell, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
-    rc = driver->table->commit(driver->ctx, record->handle, outcome, err);
+    rc = lido__drive_commit(cell, outcome, err);
     if (*outcome != LIDO_OUTCOME_OPEN)
         lido__txn_forget(cell);
     return rc;
@@ -237,7 +257,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
         rc = look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
-    rc = driver->table->rollback(driver->ctx, record->handle, &outcome, err);
+    rc = lido__drive_rollback(cell, &outcome, err);
     if (rc == LIDO_OK || !lido__txn_is_open(cell))
         lido__txn_forget(cell);
     return rc;

@@ -71,6 +71,24 @@ LIDO_API int lido_cancel_is_fired(const lido_cancel *cancel);
  */
 LIDO_API void lido_cancel_reset(lido_cancel *cancel);
 
+/*
+ * The same for one lease, which needs no token, and for good: what it waits for or runs ends,
+ * and it answers LIDO_CANCELLED until it is checked in.
+ *
+ * Threads:   any.
+ * Fails:     LIDO_STALE (the lease has ended; nothing happens to the next one), LIDO_FORKED.
+ */
+LIDO_API int lido_conn_cancel(const struct lido_conn *conn, struct lido_error *err);
+
+/*
+ * Is the lease to stop?  For a loop of the host's between its statements, and for its own
+ * progress handler.
+ *
+ * Threads:   the one that checked conn out.
+ * Fails:     LIDO_CANCELLED, LIDO_TXN_TIMEOUT (lido/txn.h); LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED.
+ */
+LIDO_API int lido_conn_check(const struct lido_conn *conn, struct lido_error *err);
+
 #ifdef __cplusplus
 }
 #endif

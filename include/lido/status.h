@@ -41,7 +41,7 @@ extern "C" {
 #define LIDO_NO_CONNECTION    (SQLITE_ABORT | (147 << 8))  /* it was invalidated */
 #define LIDO_SETTING          (SQLITE_ERROR | (148 << 8))  /* a pragma did not take */
 #define LIDO_BAD_TEXT         (SQLITE_MISUSE | (150 << 8)) /* a bound text is not UTF-8 */
-#define LIDO_CANCELLED        (SQLITE_INTERRUPT | (151 << 8)) /* by a token */
+#define LIDO_CANCELLED        (SQLITE_INTERRUPT | (151 << 8)) /* the token was fired */
 #define LIDO_TXN_TIMEOUT      (SQLITE_INTERRUPT | (153 << 8)) /* it took too long */
 
 /*

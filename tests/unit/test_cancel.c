@@ -4,6 +4,7 @@
  * fake driver and the fake clock.
  */
 #include "tests/support/handy.h"
+#include "tests/support/latch.h"
 #include "tests/support/worker.h"
 #include <lido/lido.h>
 
@@ -184,32 +185,10 @@ Test(cancel, who_was_served_keeps_what_it_got)
     handy_end(pool);
 }
 
-/* A latch that a hook waits for. */
-static pthread_mutex_t latch = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t latch_moved = PTHREAD_COND_INITIALIZER;
-static int latch_state; /* 1: somebody is inside, 2: may go on */
-
-static void latch_set(int state)
-{
-    pthread_mutex_lock(&latch);
-    latch_state = state;
-    pthread_cond_broadcast(&latch_moved);
-    pthread_mutex_unlock(&latch);
-}
-
-static void latch_await(int state)
-{
-    pthread_mutex_lock(&latch);
-    while (latch_state != state)
-        pthread_cond_wait(&latch_moved, &latch);
-    pthread_mutex_unlock(&latch);
-}
-
 static int stay(void *ctx, const struct lido_event *event, struct lido_error *err)
 {
     (void)ctx, (void)event, (void)err;
-    latch_set(1);
-    latch_await(2);
+    latch_stand();
     return LIDO_OK;
 }
 
@@ -226,15 +205,16 @@ static void wait_for_a_hook(const char *kind, const struct lido_events *events)
     cr_assert_eq(
         lido_hooks_add(lido_pool_hooks(pool), &hook, events, NULL, NULL, &handy_err),
         LIDO_OK);
+    latch_set_up();
     worker_start(&first, pool);
     worker_start(&second, pool);
     worker_ask(&first, worker_take);
-    latch_await(1);
+    latch_await();
     let_wait(&second, take_with_token);
     fire();
     worker_await(&second);
     cr_expect_eq(second.rc, LIDO_CANCELLED, "%s: %d", kind, second.rc);
-    latch_set(2);
+    latch_open();
     worker_await(&first);
     cr_expect_eq(first.rc, LIDO_OK);
     worker_tell(&first, worker_give);
