@@ -258,7 +258,7 @@ void lido__slot_disown_locked(lido_pool *pool, struct lido_record *record,
                               enum lido__standing standing)
     LIDO_TSA(requires_capability(pool->lock));
 void lido__slots_serve(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
-/* Whoever waits for this pool looks again; one that stands in line, by *waiter, is sent home. */
+/* Whoever waits for this pool looks again; one in line, by *waiter, is sent home. */
 void lido__slots_disturb(lido_pool *pool, struct lido__waiter *const *waiter)
     LIDO_TSA(locks_excluded(pool->lock));
 /* Closes the gate for good and sends home who waits. */

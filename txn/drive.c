@@ -13,7 +13,7 @@
 #include "txn/txn.h"
 #include <lido/txn.h>
 
-/* Where threads share the connection the others wait, so that `runner` is true for what runs. */
+/* Where threads share the connection the others wait: `runner` is true for what runs. */
 static sqlite3_mutex *enter(const struct lido__cell *cell, uint64_t *before)
 {
     struct lido_record *record = lido__cell_record(cell);

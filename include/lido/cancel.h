@@ -85,7 +85,8 @@ LIDO_API int lido_conn_cancel(const struct lido_conn *conn, struct lido_error *e
  * progress handler.
  *
  * Threads:   the one that checked conn out.
- * Fails:     LIDO_CANCELLED, LIDO_TXN_TIMEOUT (lido/txn.h); LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED.
+ * Fails:     LIDO_CANCELLED, LIDO_TXN_TIMEOUT (lido/txn.h); LIDO_STALE,
+ *            LIDO_WRONG_THREAD, LIDO_FORKED.
  */
 LIDO_API int lido_conn_check(const struct lido_conn *conn, struct lido_error *err);
 

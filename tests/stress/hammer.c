@@ -28,6 +28,7 @@ static const struct {
     { "twice", phase_twice },     { "close", phase_close }, { "failing", phase_failing },
     { "holders", phase_holders }, { "late", phase_late },   { "first", phase_first },
     { "sqlite", phase_sqlite },   { "life", phase_life },   { "share", phase_share },
+    { "cancel", phase_cancel },
 };
 
 static const char *volatile running = "none";
