@@ -113,13 +113,17 @@ static void end(struct worker *worker)
     worker_end(worker);
 }
 
-/* Returns when the worker waits on the clock. */
-static void let_wait(struct worker *worker, void (*task)(struct worker *worker))
+/* How often the clock is read until a thread sleeps: for SQLite's lock twice to see how long it
+   may wait, then for this step; for another lease's transaction once; and once more asleep. */
+#define READS_FOR_LOCK 4
+#define READS_FOR_TXN  2
+
+static void let_wait(struct worker *worker, void (*task)(struct worker *worker), int times)
 {
     int reads = fake_clock_reads();
 
     worker_ask(worker, task);
-    while (fake_clock_reads() < reads + 2)
+    while (fake_clock_reads() < reads + times)
         sched_yield();
 }
 
@@ -301,14 +305,14 @@ Test(cancel_lease, the_wait_for_the_lock_ends)
 
     cr_assert_eq(lido_txn_begin(&conn, LIDO_EXCLUSIVE, &handy_err), LIDO_OK);
     start(&worker, pool);
-    let_wait(&worker, worker_write);
+    let_wait(&worker, worker_write, READS_FOR_LOCK);
     fire();
     fake_clock_advance_ms(1);
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_CANCELLED, "%d", worker.rc);
 
     lido_cancel_reset(token);
-    let_wait(&worker, worker_begin);
+    let_wait(&worker, worker_begin, READS_FOR_LOCK);
     cr_expect_eq(lido_conn_cancel(&worker.conn, &handy_err), LIDO_OK);
     fake_clock_advance_ms(1);
     worker_await(&worker);
@@ -332,7 +336,7 @@ Test(cancel_lease, the_wait_of_a_commit_ends_and_it_is_open_still)
     cr_assert_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
     cr_assert_eq(lido_txn_begin(&reader, LIDO_DEFERRED, &handy_err), LIDO_OK);
     exec(&reader, "SELECT * FROM u");
-    let_wait(&worker, worker_commit);
+    let_wait(&worker, worker_commit, READS_FOR_LOCK);
     fire();
     fake_clock_advance_ms(1);
     worker_await(&worker);
@@ -354,13 +358,13 @@ Test(cancel_lease, on_a_static_pool_the_wait_for_anothers_transaction_ends)
 
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
     start(&worker, pool);
-    let_wait(&worker, worker_begin);
+    let_wait(&worker, worker_begin, READS_FOR_TXN);
     fire();
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_CANCELLED, "%d", worker.rc);
 
     lido_cancel_reset(token);
-    let_wait(&worker, worker_begin);
+    let_wait(&worker, worker_begin, READS_FOR_TXN);
     cr_expect_eq(lido_conn_cancel(&worker.conn, &handy_err), LIDO_OK);
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_CANCELLED, "%d", worker.rc);

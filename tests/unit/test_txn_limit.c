@@ -159,12 +159,12 @@ Test(txn_limit, running_sql_ends)
     }
 }
 
-static void let_wait(struct worker *worker)
+static void let_wait(struct worker *worker, int times)
 {
     int reads = fake_clock_reads();
 
     worker_ask(worker, worker_begin);
-    while (fake_clock_reads() < reads + 3)
+    while (fake_clock_reads() < reads + times)
         sched_yield();
 }
 
@@ -173,8 +173,9 @@ static void limit_to_100(struct worker *worker)
     worker->rc = lido_txn_limit(&worker->conn, 100, &worker->err);
 }
 
-/* On a file the lock, on a static pool another lease's transaction. */
-static void wait_for_another(const char *kind)
+/* On a queue for the lock, on a static pool for another lease's transaction.  `times`: how often
+   the clock is read until a thread sleeps. */
+static void wait_for_another(const char *kind, int times)
 {
     struct worker worker;
     struct lido_conn conn;
@@ -186,7 +187,7 @@ static void wait_for_another(const char *kind)
     worker_tell(&worker, worker_take);
     worker_tell(&worker, limit_to_100);
     cr_assert_eq(worker.rc, LIDO_OK);
-    let_wait(&worker);
+    let_wait(&worker, times);
     fake_clock_advance_ms(100); /* and the pool's time-out is 5 s */
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_TXN_TIMEOUT, "%s: %d %s", kind, worker.rc,
@@ -202,12 +203,12 @@ static void wait_for_another(const char *kind)
 
 Test(txn_limit, on_a_static_pool_the_wait_for_anothers_ends)
 {
-    wait_for_another("static");
+    wait_for_another("static", 4);
 }
 
 Test(txn_limit, the_wait_for_the_lock_ends)
 {
-    wait_for_another("queue");
+    wait_for_another("queue", 6);
 }
 
 Test(txn_limit, the_lease_s_own_beats_the_pool_s)
