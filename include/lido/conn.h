@@ -77,9 +77,9 @@ struct lido_checkout_options {
  *            empty.  Borrows options until it returns; `file` must be static storage.
  * Threads:   any.  The lease belongs to the calling thread.
  * Fails:     LIDO_POOL_TIMEOUT, LIDO_CANCELLED, LIDO_CHECKED_OUT (assertion), LIDO_CLOSED,
- *            LIDO_FORKED, LIDO_BAD_OPTION, SQLITE_NOMEM; what the driver said if it could not connect
- *            (SQLITE_CANTOPEN); what a hook returned; LIDO_DISCONNECT if hooks or pings
- *            refused two connections; LIDO_RECURSION (a connect hook asked for the
+ *            LIDO_FORKED, LIDO_BAD_OPTION, SQLITE_NOMEM; what the driver said if it could not
+ *            connect (SQLITE_CANTOPEN); what a hook returned; LIDO_DISCONNECT if hooks or
+ *            pings refused two connections; LIDO_RECURSION (a connect hook asked for the
  *            connection that it was called for).
  */
 #define lido_pool_checkout(pool, out, options, err)                                        \

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Phase cancel: tokens are fired and leases are cancelled at random, while they are checked out,
- * used and checked in on few connections.
+ * Phase cancel: tokens are fired and leases are cancelled at random, while they are checked
+ * out, used and checked in on few connections.
  *
  * A user who was not meant is never hit: its statements succeed, its checkouts too.  One that
- * was meant gets LIDO_CANCELLED, and SQLITE_INTERRUPT from raw SQL, and nothing else.  Copies of
- * leases are cancelled that may have ended meanwhile, on slots that others have by then.
+ * was meant gets LIDO_CANCELLED, and SQLITE_INTERRUPT from raw SQL, and nothing else.  Copies
+ * of leases are cancelled that may have ended meanwhile, on slots that others have by then.
  *
  * Threads: users, and cancellers that aim at them.
  */

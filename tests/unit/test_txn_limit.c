@@ -173,8 +173,8 @@ static void limit_to_100(struct worker *worker)
     worker->rc = lido_txn_limit(&worker->conn, 100, &worker->err);
 }
 
-/* On a queue for the lock, on a static pool for another lease's transaction.  `times`: how often
-   the clock is read until a thread sleeps. */
+/* On a queue for the lock, on a static pool for another lease's transaction.  `times`: how
+   often the clock is read until a thread sleeps. */
 static void wait_for_another(const char *kind, int times)
 {
     struct worker worker;
