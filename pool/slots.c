@@ -196,10 +196,10 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     int64_t waited_ns;
 
     lido__parker_init(&self.parker);
-    lido__waiters_append(&pool->waiters, &self);
-    lido__add(&pool->gate, LIDO__GATE_WAITER);
     if (claim->sleeper != NULL)
         claim->sleeper->waiter = &self;
+    lido__waiters_append(&pool->waiters, &self);
+    lido__add(&pool->gate, LIDO__GATE_WAITER);
     lido__slots_serve_locked(pool, &end);
     lido__pool_unlock(pool);
     lido__waiters_wake(woken);
