@@ -16,6 +16,8 @@
         code, #code                                                                        \
     }
 
+/* One a line. */
+/* clang-format off */
 static const struct {
     int code;
     const char *name;
@@ -44,6 +46,8 @@ static const struct {
     NAME(LIDO_BAD_TEXT),
     NAME(LIDO_ROLLBACK),
     NAME(LIDO_UNCLEAN),
+    NAME(LIDO_CANCELLED),
+    NAME(LIDO_TXN_TIMEOUT),
     NAME(SQLITE_OK),
     NAME(SQLITE_ERROR),
     NAME(SQLITE_INTERNAL),
@@ -76,6 +80,7 @@ static const struct {
     NAME(SQLITE_ROW),
     NAME(SQLITE_DONE),
 };
+/* clang-format on */
 
 static const char *name_of(int code)
 {

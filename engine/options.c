@@ -109,6 +109,8 @@ const struct lido__option lido__options[] = {
       TO(autobegin), autobegins },
     { "session_guard", "session_guard", LIDO__OPTION_TRUTH, 0, ALL & ~NULL_POOL, 0,
       FROM(session_guard), TO(session_guard), NULL },
+    { "txn_limit", "txn_limit_ms", LIDO__OPTION_TIME, -1, ALL, 0, FROM(txn_limit_ms),
+      TO(txn_limit_ms), NULL },
     { "profile", NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, profiles },
     { LIDO__MANAGER_KEY, NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, NULL },
 };

@@ -48,7 +48,8 @@ static int trouble_of(const struct lido__cell *cell)
     if ((driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0 &&
         record->handle != NULL)
         raw = sqlite3_extended_errcode(record->handle);
-    return can_be_mended(cell->trouble) ? cell->trouble : raw;
+    return can_be_mended(cell->trouble) || lido__is_stop(cell->trouble) ? cell->trouble
+                                                                        : raw;
 }
 
 static bool is_good(const struct lido_conn *conn)
@@ -278,6 +279,9 @@ int lido_conn_run(const struct lido_conn *conn, int mode, lido_run_fn fn, void *
     struct runner runner;
     int rc = check(fn, options, err);
 
+    if (rc == LIDO_OK && options != NULL && options->cancel != NULL)
+        rc = lido_fail(err, SQLITE_MISUSE,
+                       "a token is given to the checkout: the lease is there already");
     if (rc == LIDO_OK)
         rc = lido__lease_use(conn, &cell, err);
     if (rc != LIDO_OK)
@@ -315,6 +319,7 @@ int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
     runner = make_runner(pool, mode, fn, ctx, options);
     how.timeout_ms = left_ms(&runner);
     how.label = options != NULL ? options->label : NULL;
+    how.cancel = options != NULL ? options->cancel : NULL;
     rc = lido_pool_checkout(pool, &conn, &how, err);
     if (rc != LIDO_OK)
         return rc;

@@ -67,6 +67,9 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;
     found->session = &record->session;
+    if (record->session
+            .is_watched) /* the host's own may be there, and is to stop nothing */
+        lido__record_watch(record);
     /* Before, for cleaning may write; and after, if a running statement was in the way. */
     lido__record_restore(record, NULL);
     lido__record_restore_isolation(record, NULL);

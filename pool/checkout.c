@@ -182,6 +182,8 @@ static int check_options(const struct lido_checkout_options *options,
     if (options->timeout_ms < -1 && options->timeout_ms != LIDO_TIMEOUT_POOL)
         return lido_fail(err, LIDO_BAD_OPTION, "timeout_ms is %lld, the least is -1",
                          (long long)options->timeout_ms);
+    if (lido__cancel_is_fired(options->cancel))
+        return lido_fail(err, LIDO_CANCELLED, "the token was fired before the checkout");
     return LIDO_OK;
 }
 
@@ -234,6 +236,28 @@ static int join(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
     return rc;
 }
 
+/* From now on the lease has the token. */
+static void obey(struct lido__cell *cell, lido_cancel *cancel)
+{
+    cell->cancel = cancel;
+    cell->has_cancel = cancel != NULL;
+}
+
+/* What a checkout that got its slot answers. */
+static int finish(struct lido__cell *cell, const struct lido__claim *claim, int rc,
+                  struct lido_error *err)
+{
+    bool has_given_up = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_INTERRUPT;
+
+    /* Where threads share it that would wait for what others run. */
+    if (rc == LIDO_OK && claim->cancel != NULL &&
+        lido__cell_record(cell)->pool->sharing != LIDO__SHARE_ALL)
+        lido__record_watch(lido__cell_record(cell));
+    return has_given_up && lido__cancel_is_fired(claim->cancel)
+               ? lido_fail(err, LIDO_CANCELLED, "cancelled while a connection was opened")
+               : rc;
+}
+
 static int share_once(lido_pool *pool, struct lido__claim *claim, struct lido_conn *out,
                       const char *file, int line, const char *label, struct lido_error *err)
 {
@@ -245,10 +269,12 @@ static int share_once(lido_pool *pool, struct lido__claim *claim, struct lido_co
     if (rc != LIDO_OK)
         return rc;
     lido__lease_tell(cell, file, line, label);
+    obey(cell, claim->cancel);
     lido__bump(&cell->checkouts);
     rc = claim->is_joined
              ? join(pool, cell, generation, !shares_all && !claim->is_unique, err)
              : prepare(pool, cell, generation, claim->deadline_ns, err);
+    rc = finish(cell, claim, rc, err);
     if (rc == LIDO_OK)
         *out = (struct lido_conn){ cell, generation };
     return rc;
@@ -295,6 +321,7 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                            ? options->timeout_ms
                            : pool->config.pool_timeout_ms;
     claim.is_unique = options != NULL && options->unique != 0;
+    claim.cancel = options != NULL ? options->cancel : NULL;
     if (pool->sharing != LIDO__SHARE_NONE)
         return checkout_shared(pool, &claim, out, file, line,
                                options != NULL ? options->label : NULL, err);
@@ -309,14 +336,18 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
     cell = &claim.record->own;
     now_ns = lido__lease_tell(cell, file, line, options != NULL ? options->label : NULL);
     generation = lido__slot_generation(lido__read(&cell->word));
+    if (claim.cancel != NULL)
+        obey(cell, claim.cancel);
     lido__bump(&cell->checkouts); /* before the hooks, one of which may check it in */
     if (needs_preparing(pool, claim.record, now_ns)) {
         if (claim.deadline_ns == 0)
             claim.deadline_ns = lido__deadline_ns(pool->config.clock, claim.timeout_ms);
         rc = prepare(pool, cell, generation, claim.deadline_ns, err);
         if (rc != LIDO_OK)
-            return rc;
+            return finish(cell, &claim, rc, err);
     }
+    if (claim.cancel != NULL)
+        finish(cell, &claim, LIDO_OK, err);
     out->cell = cell; /* one by one: a copied struct costs a stalled load, 8 ns in all */
     out->generation = generation;
     return LIDO_OK;

@@ -113,6 +113,7 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
     lido__write(&record->isolation_was, 0);
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, handle, pool->config.busy_wait, record);
+    lido__record_watch(record);
     return LIDO_OK;
 }
 

@@ -114,6 +114,8 @@ int lido_conn_steal(struct lido_conn *conn, void **handle, struct lido_error *er
     if (record->session.is_watched || record->session.host != NULL)
         sqlite3_set_authorizer(record->handle, NULL, NULL);
     lido__session_end(&record->session);
+    if ((driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0)
+        sqlite3_progress_handler(record->handle, 0, NULL, NULL);
     *handle = record->handle;
     record->handle = NULL;
     if (lido__record_is(record, LIDO__DETACHED))

@@ -13,6 +13,7 @@
 #include "driver/statements.h"
 #include "driver/url.h"
 #include "hooks/hooks.h"
+#include "pool/cancel.h"
 #include "pool/slot.h"
 #include "pool/waiters.h"
 #include <lido/pool.h>
@@ -53,8 +54,9 @@ struct lido__pool_config {
     bool pre_ping;
     int reset_on_return; /* LIDO_RESET_... */
     int begin_mode;
-    bool is_autocommit; /* nothing begins by itself, also if the pool would */
-    int64_t recycle_ms; /* -1: never */
+    bool is_autocommit;   /* nothing begins by itself, also if the pool would */
+    int64_t txn_limit_ms; /* -1: none */
+    int64_t recycle_ms;   /* -1: never */
     int64_t recycle_jitter_ms;
     int64_t recycle_spacing_ms;
     int64_t min_idle;
@@ -223,10 +225,12 @@ struct lido__claim {
     int64_t timeout_ms;
     int64_t deadline_ns; /* when timeout_ms will be over */
     bool is_unique;
-    struct lido_record *record; /* the answer */
-    bool is_joined;             /* others have it already: share it */
-    bool has_waited;            /* for a bell, */
-    int64_t since_ns;           /* since then */
+    lido_cancel *cancel;           /* NULL: none */
+    struct lido__sleeper *sleeper; /* NULL: without one */
+    struct lido_record *record;    /* the answer */
+    bool is_joined;                /* others have it already: share it */
+    bool has_waited;               /* for a bell, */
+    int64_t since_ns;              /* since then */
 };
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
 int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
@@ -256,6 +260,9 @@ void lido__slot_disown_locked(lido_pool *pool, struct lido_record *record,
                               enum lido__standing standing)
     LIDO_TSA(requires_capability(pool->lock));
 void lido__slots_serve(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
+/* Whoever waits for this pool looks again; one in line, by *waiter, is sent home. */
+void lido__slots_disturb(lido_pool *pool, struct lido__waiter *const *waiter)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* Closes the gate for good and sends home who waits. */
 void lido__slots_dismiss(lido_pool *pool);
 /* An idle slot that `is_chosen`, RETURNING to the caller; or NULL.  Of several the one returned
@@ -467,6 +474,35 @@ int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **
 static inline bool lido__lease_is_good(const struct lido__cell *cell, uint64_t generation)
 {
     return lido__observe(&cell->word) == lido__slot_word(generation, LIDO__LENT);
+}
+
+/* pool/stop.c: is the lease to stop, and why: LIDO_OK, LIDO_CANCELLED, LIDO_TXN_TIMEOUT.  By
+   the thread that runs for it. */
+int lido__lease_stop(const struct lido__cell *cell);
+/* False if it has no reason to. */
+static inline bool lido__lease_may_stop(const struct lido__cell *cell)
+{
+    return cell->has_cancel || cell->has_limit || cell->has_timed_out ||
+           lido__read(&cell->cancelled) != 0;
+}
+/* The code why its SQL ended with `rc`, with a text; or `rc`, and nothing is said. */
+int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing,
+                        struct lido_error *err);
+static inline bool lido__is_stop(int code)
+{
+    return code == LIDO_CANCELLED || code == LIDO_TXN_TIMEOUT;
+}
+/* Has SQLite ask while it runs. */
+void lido__record_watch(struct lido_record *record);
+/* What runs now is the cell's; answers what to set again afterwards.  Where threads share the
+   connection with its mutex. */
+static inline uint64_t lido__runner_set(struct lido_record *record, uint64_t runner)
+{
+    uint64_t before = lido__read(&record->runner);
+
+    if (record->pool->sharing != LIDO__SHARE_NONE)
+        lido__write(&record->runner, runner);
+    return before;
 }
 
 /* pool/holders.c: ", longest held: ..." for the text of a time-out. */

@@ -250,6 +250,27 @@ void lido__slot_disown_locked(lido_pool *pool, struct lido_record *record,
     lido__bell_ring_locked(&pool->shared);
 }
 
+static void ring_all_locked(lido_pool *pool) LIDO_TSA(requires_capability(pool->lock))
+{
+    lido__bell_ring_locked(&pool->first_ran);
+    lido__bell_ring_locked(&pool->shared);
+    lido__bell_ring_locked(&pool->txn_over);
+}
+
+void lido__slots_disturb(lido_pool *pool, struct lido__waiter *const *waiter)
+{
+    struct lido__waiter *woken = NULL, **end = &woken;
+
+    lido__mutex_lock(&pool->lock);
+    if (*waiter != NULL && (*waiter)->is_listed) {
+        (*waiter)->is_cancelled = true;
+        give_locked(pool, *waiter, NULL, &end);
+    }
+    ring_all_locked(pool);
+    lido__pool_unlock(pool);
+    lido__waiters_wake(woken);
+}
+
 void lido__slots_dismiss(lido_pool *pool)
 {
     struct lido__waiter *woken = NULL, **end = &woken;
@@ -259,9 +280,7 @@ void lido__slots_dismiss(lido_pool *pool)
         lido__add(&pool->gate, LIDO__GATE_CLOSED);
     while (pool->waiters.oldest != NULL)
         give_locked(pool, pool->waiters.oldest, NULL, &end);
-    lido__bell_ring_locked(&pool->first_ran);
-    lido__bell_ring_locked(&pool->shared);
-    lido__bell_ring_locked(&pool->txn_over);
+    ring_all_locked(pool);
     lido__pool_unlock(pool);
     lido__waiters_wake(woken);
 }

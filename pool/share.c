@@ -91,6 +91,8 @@ int lido__share_checkout(lido_pool *pool, struct lido__claim *claim,
     }
     lido__cell_set_record(cell, record);
     cell->is_bound = true;
+    if (pool->sharing == LIDO__SHARE_THREAD) /* and raw SQL is the last one's */
+        lido__write(&record->runner, (uintptr_t)cell);
     /* Read here: once the lock is free the lease may be ended, and the cell another's. */
     *generation = lido__slot_generation(lido__read(&cell->word));
     lido__mutex_unlock(&pool->lock);
@@ -164,6 +166,22 @@ void lido__share_set_stage(lido_pool *pool, struct lido_record *record,
     lido__mutex_unlock(&pool->lock);
 }
 
+/* What its thread runs from now on is another's of its leases, if it has one. */
+static void run_for_another_locked(const lido_pool *pool, struct lido_record *record,
+                                   const struct lido__cell *cell)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    uint64_t runner = 0;
+
+    if (lido__record_runner(record) != cell)
+        return;
+    for (struct lido__cell *at = lido__cells_first(pool); at != NULL; at = at->next)
+        if (at != cell && at->is_bound && lido__cell_record(at) == record &&
+            lido__slot_state(lido__read(&at->word)) == LIDO__LENT)
+            runner = (uintptr_t)at;
+    lido__write(&record->runner, runner);
+}
+
 /* The lease of a cell that is RETURNING ends. */
 static void leave_locked(lido_pool *pool, struct lido__cell *cell)
     LIDO_TSA(requires_capability(pool->lock))
@@ -172,6 +190,8 @@ static void leave_locked(lido_pool *pool, struct lido__cell *cell)
 
     assert(record->leases > 0);
     record->leases--;
+    if (pool->sharing == LIDO__SHARE_THREAD)
+        run_for_another_locked(pool, record, cell);
     if (record->txn_holder == cell) {
         record->txn_holder = NULL;
         lido__bell_ring_locked(&pool->txn_over);
@@ -355,14 +375,18 @@ static bool is_ended_by_text_locked(lido_pool *pool, struct lido_record *record)
 
 /* Waits until nobody has the transaction, or an outer lease of this thread is found to have it,
    or the time is up. */
-static void await_txn_locked(lido_pool *pool, struct lido_record *record, bool *is_own)
+static void await_txn_locked(lido_pool *pool, struct lido_record *record,
+                             const struct lido__cell *cell, bool *is_own)
     LIDO_TSA(requires_capability(pool->lock))
 {
     int64_t deadline_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
     bool is_in_time = true;
 
+    if (cell->has_limit && cell->limit_ends_ns < deadline_ns)
+        deadline_ns = cell->limit_ends_ns;
+
     *is_own = false;
-    while (record->txn_holder != NULL && !*is_own) {
+    while (record->txn_holder != NULL && !*is_own && lido__lease_stop(cell) == LIDO_OK) {
         if (is_ended_by_text_locked(pool, record)) {
             record->txn_holder = NULL;
             break;
@@ -388,13 +412,16 @@ int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
 {
     struct lido_record *record = lido__cell_record(cell);
     lido_pool *pool = record->pool;
+    lido_cancel *cancel = cell->has_cancel ? cell->cancel : NULL;
+    struct lido__sleeper sleeper;
     bool is_own, is_free, is_good;
 
     if (!has_holder(cell))
         return LIDO_OK;
+    lido__cancel_listen(cancel, &sleeper, pool);
     lido__mutex_lock(&pool->lock);
     if (record->txn_holder != cell)
-        await_txn_locked(pool, record, &is_own);
+        await_txn_locked(pool, record, cell, &is_own);
     else
         is_own = false;
     is_free = record->txn_holder == NULL || record->txn_holder == cell;
@@ -402,6 +429,7 @@ int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
     if (is_free && is_good)
         hold_txn_locked(record, cell);
     lido__mutex_unlock(&pool->lock);
+    lido__cancel_unlisten(cancel, &sleeper);
     if (!is_good)
         return lido_fail(err, LIDO_STALE, "the lease ended while it waited");
     if (is_free)
@@ -410,6 +438,8 @@ int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
         return lido_fail(err, LIDO_IN_TXN,
                          "this thread has a transaction open by another lease of the same "
                          "connection");
+    if (lido__lease_stop(cell) != LIDO_OK)
+        return lido__lease_explain(cell, SQLITE_BUSY, "the wait for another lease", err);
     return lido_fail(err, SQLITE_BUSY,
                      "waited %lld ms for the transaction of another lease of the same "
                      "connection",

@@ -82,6 +82,11 @@ struct lido__cell {
                                by itself does not on this lease; at its start as the pool has
                                it */
     bool has_isolation : 1; /* it set read_uncommitted, which its end sets back */
+    bool is_ending : 1;     /* COMMIT or ROLLBACK runs, and is not to be interrupted */
+    bool has_cancel : 1;    /* `cancel` is set */
+    bool has_limit : 1;     /* `limit_ends_ns` is set */
+    bool has_own_limit : 1; /* `limit_ms` is set */
+    bool has_timed_out : 1; /* rolled back for its limit, and the caller has not ended it */
     int trouble;            /* what SQLite said last, if it was an error; for the runner */
 
     struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
@@ -94,8 +99,14 @@ struct lido__cell {
     lido__word file;
     lido__word line;
     lido__word label[LIDO__LABEL_WORDS];
+
+    /* Why it is to stop (pool/stop.c); a checkout touches none of it. */
+    lido__word cancelled; /* the lease that was, as lido__cancelled_word(); by any thread */
+    lido_cancel *cancel;  /* the holder's, as all below */
+    int64_t limit_ms;     /* for each of its transactions; -1: none */
+    int64_t limit_ends_ns; /* of the one that is open, on the wait clock */
 };
-static_assert(sizeof(struct lido__cell) == 128, "two cache lines");
+static_assert(sizeof(struct lido__cell) == 192, "three cache lines");
 
 /* A pointer of the host's. */
 struct lido__info {
@@ -119,6 +130,9 @@ struct lido_record {
     lido__word stamp;      /* the pool's count when the opening of its connection began */
     struct lido__finalizer *finalizers;  /* the last added first */
     struct lido__statements *statements; /* NULL: none was prepared here yet */
+    lido__word
+        runner; /* a struct lido__cell *: the lease whose SQL runs, where leases share
+                          it; 0: its own cell's */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     int64_t wait_until_ns;    /* at the latest; a run's deadline, or INT64_MAX */
     lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
@@ -156,6 +170,14 @@ static inline void lido__cell_set_record(struct lido__cell *cell,
                                          const struct lido_record *record)
 {
     lido__write(&cell->record, (uintptr_t)record);
+}
+
+/* Of which lease what runs on the connection is. */
+static inline struct lido__cell *lido__record_runner(struct lido_record *record)
+{
+    uint64_t runner = lido__read(&record->runner);
+
+    return runner != 0 ? (struct lido__cell *)(uintptr_t)runner : &record->own;
 }
 
 static inline int64_t lido__record_expires_ns(const struct lido_record *record)

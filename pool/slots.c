@@ -107,6 +107,7 @@ struct lido_record *lido__slot_take_vacant_locked(lido_pool *pool,
     at->leases = 0;
     at->thread = 0;
     at->txn_holder = NULL;
+    lido__write(&at->runner, 0);
     return at;
 }
 
@@ -160,6 +161,19 @@ static int fail_timeout(lido_pool *pool, int64_t timeout_ms, struct lido_error *
                      (long long)timeout_ms, (long long)pool->limit, holders);
 }
 
+static int fail_cancelled(lido_pool *pool, struct lido_error *err)
+{
+    char holders[200];
+
+    if (err == NULL)
+        return LIDO_CANCELLED;
+    lido__holders_describe(pool, holders, sizeof holders);
+    return lido_fail(err, LIDO_CANCELLED,
+                     "cancelled while it waited for one of %lld "
+                     "connections%s",
+                     (long long)pool->limit, holders);
+}
+
 static void count_wait_locked(lido_pool *pool, uint64_t waited_ns)
     LIDO_TSA(requires_capability(pool->lock))
 {
@@ -182,6 +196,8 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     int64_t waited_ns;
 
     lido__parker_init(&self.parker);
+    if (claim->sleeper != NULL)
+        claim->sleeper->waiter = &self;
     lido__waiters_append(&pool->waiters, &self);
     lido__add(&pool->gate, LIDO__GATE_WAITER);
     lido__slots_serve_locked(pool, &end);
@@ -193,6 +209,8 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
 
     lido__mutex_lock(&pool->lock);
     is_served = !self.is_listed;
+    if (claim->sleeper != NULL)
+        claim->sleeper->waiter = NULL;
     if (!is_served) {
         lido__waiters_remove(&pool->waiters, &self);
         lido__add(&pool->gate, -LIDO__GATE_WAITER);
@@ -206,6 +224,8 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     claim->record = self.record;
     if (!is_served)
         return fail_timeout(pool, claim->timeout_ms, err);
+    if (self.is_cancelled)
+        return fail_cancelled(pool, err);
     return self.record != NULL ? LIDO_OK : fail_closed(err);
 }
 
@@ -233,6 +253,7 @@ static void wait_for_first_locked(lido_pool *pool, bool *is_in_time,
     LIDO_TSA(requires_capability(pool->lock))
 {
     while (*is_in_time && lido__first_is_others_locked(pool) &&
+           !lido__cancel_is_fired(claim->cancel) &&
            (lido__read(&pool->gate) & LIDO__GATE_CLOSED) == 0)
         *is_in_time = wait_for_bell_locked(pool, &pool->first_ran, claim);
 }
@@ -260,16 +281,20 @@ static int look_locked(lido_pool *pool, struct lido__claim *claim, bool *must_wa
     return LIDO_OK;
 }
 
-int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
+static int claim_slot(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock))
 {
-    bool must_wait, is_full, is_in_time = true;
-    int rc;
+    bool must_wait, is_full, is_cancelled, is_in_time = true;
+    int rc = LIDO_OK;
 
     claim->record = NULL;
     claim->is_joined = claim->has_waited = false;
     lido__mutex_lock(&pool->lock);
     for (;;) {
         wait_for_first_locked(pool, &is_in_time, claim);
+        is_cancelled = lido__cancel_is_fired(claim->cancel);
+        if (is_cancelled)
+            break;
         rc = look_locked(pool, claim, &must_wait, &is_full, err);
         if (rc != LIDO_OK || claim->record != NULL || (must_wait && !is_in_time))
             break;
@@ -289,6 +314,10 @@ int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_err
     if (claim->has_waited)
         count_wait_locked(pool,
                           (uint64_t)(lido__wait_ns(pool->config.clock) - claim->since_ns));
+    if (is_cancelled) {
+        lido__pool_unlock(pool);
+        return fail_cancelled(pool, err);
+    }
     if (rc == LIDO_OK && claim->record == NULL && !must_wait && claim->timeout_ms != 0 &&
         pool->config.kind->waits)
         return wait_in_line(pool, claim, err);
@@ -298,6 +327,18 @@ int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_err
         return fail_timeout(pool, pool->config.kind->waits ? claim->timeout_ms : 0, err);
     if (rc == LIDO_OK)
         remember(pool, claim->record);
+    return rc;
+}
+
+int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
+{
+    struct lido__sleeper sleeper;
+    int rc;
+
+    claim->sleeper = claim->cancel != NULL ? &sleeper : NULL;
+    lido__cancel_listen(claim->cancel, &sleeper, pool);
+    rc = claim_slot(pool, claim, err);
+    lido__cancel_unlisten(claim->cancel, &sleeper);
     return rc;
 }
 

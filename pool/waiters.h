@@ -25,6 +25,7 @@ struct lido__waiter {
     int64_t since_ns;           /* on the wait clock */
     struct lido_record *record; /* what it was given: LENT to it; NULL: the pool closed */
     bool is_listed;
+    bool is_cancelled; /* taken off the list by a token */
     struct lido__waiter *next;
     struct lido__waiter *previous;
 };

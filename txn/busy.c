@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The wait for a lock that another connection has, until the pool's `timeout` is over.
+ * The wait for a lock that another connection has, until the pool's `timeout` is over, or the
+ * lease is to stop.
  *
  * SQLite calls it each time it meets the lock, with a count that starts at 0 for every
  * statement: there the deadline is set.  The steps stay short, because whoever sleeps long
@@ -19,6 +20,7 @@
 int lido__busy_wait(void *record_, int count)
 {
     struct lido_record *record = record_;
+    const struct lido__cell *cell = lido__record_runner(record);
     const struct lido_clock *clock = record->pool->config.clock;
     int64_t now_ns = lido__wait_ns(clock), step_ns;
 
@@ -28,11 +30,13 @@ int lido__busy_wait(void *record_, int count)
         if (record->busy_deadline_ns > record->wait_until_ns)
             record->busy_deadline_ns = record->wait_until_ns;
     }
-    if (now_ns >= record->busy_deadline_ns)
+    if (now_ns >= record->busy_deadline_ns || lido__lease_stop(cell) != LIDO_OK)
         return 0;
     step_ns = count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;
     if (now_ns > record->busy_deadline_ns - step_ns) /* a host's clock may be below zero */
         step_ns = record->busy_deadline_ns - now_ns;
+    if (cell->has_limit && now_ns > cell->limit_ends_ns - step_ns)
+        step_ns = cell->limit_ends_ns > now_ns ? cell->limit_ends_ns - now_ns : 0;
     lido__sleep(clock, step_ns);
     return 1;
 }

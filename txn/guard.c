@@ -33,8 +33,10 @@ int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
                          enum lido__verb verb, bool is_readonly, struct lido_error *err)
 {
     const lido_pool *pool = lido__cell_record(cell)->pool;
-    int rc = LIDO_OK;
+    int rc = lido__txn_may_run(cell, conn, err);
 
+    if (rc != LIDO_OK)
+        return rc;
     if (lido__txn_is_over(cell))
         return lido_fail(err, LIDO_TXN_OVER, LIDO__TXN_OVER_TEXT);
     if (needs_begin(cell, verb, is_readonly))
@@ -71,6 +73,7 @@ void lido__txn_after_text(struct lido__cell *cell, bool was_open, bool has_succe
         lido__txn_forget(cell, NULL);
     } else {
         cell->has_begun = true;
+        lido__limit_start(cell);
         lido__share_txn_begun(cell);
     }
 }

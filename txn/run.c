@@ -102,6 +102,7 @@ static bool begins_plain(const struct lido__use *use)
 
     return pool->sharing != LIDO__SHARE_ALL &&
            (!use->cell->has_begun || !sqlite3_get_autocommit(use->db)) &&
+           !lido__lease_may_stop(use->cell) &&
            pool->config.autobegin == LIDO_AUTOBEGIN_OFF &&
            !wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE));
 }
@@ -172,13 +173,18 @@ static int end_run(const struct run *run, int rc, struct lido_error *story)
     return failed;
 }
 
-/* With the mutex: the story of an error that SQLite has just told. */
-static int tell_error(struct lido__use *use, struct lido_error *story)
+/* With the mutex: the story of an error `rc` that a call has just answered. */
+static int tell_error(struct lido__use *use, int rc, struct lido_error *story)
 {
     char start[80];
 
     sqlite3_snprintf(sizeof start, start, "%s", sqlite3_sql(use->at->handle));
-    return lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, story);
+    rc = lido__lease_explain(use->cell, rc, start, story);
+    if (!lido__is_stop(rc))
+        return lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, story);
+    if (rc == LIDO_TXN_TIMEOUT && use->cell->has_begun && sqlite3_get_autocommit(use->db))
+        use->cell->has_timed_out = true; /* SQLite has rolled it back */
+    return rc;
 }
 
 /* The statement is reset: only so does SQLite take other values for it. */
@@ -190,7 +196,7 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
 
     story.text[0] = '\0';
     if (rc != SQLITE_DONE)
-        rc = use->cell->trouble = tell_error(use, &story);
+        rc = use->cell->trouble = tell_error(use, rc, &story);
     sqlite3_reset(use->at->handle);
     run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
     lido__use_close(use);
@@ -200,6 +206,26 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
     lido__free(run.sql);
     if (rc != SQLITE_DONE && err != NULL)
         *err = story;
+    return rc;
+}
+
+/* Not if the lease is to stop in the middle of its rows: SQLite asks seldom. */
+static int step(const struct lido__use *use)
+{
+    struct lido__cell *cell = use->cell;
+    uint64_t before;
+    int rc;
+
+    if (use->at->is_running && lido__lease_may_stop(cell)) {
+        rc = lido__lease_stop(cell);
+        if (rc != LIDO_OK)
+            return rc;
+    }
+    before = lido__runner_set(use->record, (uintptr_t)cell);
+    cell->is_ending = use->at->verb == LIDO__VERB_TXN;
+    rc = sqlite3_step(use->at->handle);
+    cell->is_ending = false;
+    lido__runner_set(use->record, before);
     return rc;
 }
 
@@ -214,7 +240,7 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     was_open = !sqlite3_get_autocommit(use.db);
-    rc = sqlite3_step(use.at->handle);
+    rc = step(&use);
     /* A function that the statement called may have prepared others: places move. */
     use.at = lido__statements_find(use.record->statements, stmt->place, stmt->number);
     if (use.at == NULL) {
@@ -240,7 +266,7 @@ static int end_early(const struct lido_stmt *stmt, struct lido__use *use, int rc
 
     story.text[0] = '\0';
     if (rc != SQLITE_OK)
-        rc = use->cell->trouble = tell_error(use, &story);
+        rc = use->cell->trouble = tell_error(use, rc, &story);
     run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
     if (gives_back)
         lido__statements_give(use->record->statements, use->at);

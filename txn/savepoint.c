@@ -27,7 +27,7 @@ static const struct {
     [LIDO_SAVEPOINT_RELEASE] = { LIDO__RELEASE_SAVEPOINT, "release_savepoint" },
 };
 
-/* The lease's cell, if its driver has savepoints and the name is one. */
+/* The lease's cell, if its driver has savepoints, the name is one, and it may go on. */
 static int use(const struct lido_conn *conn, const char *name, struct lido__cell **cell,
                struct lido_error *err)
 {
@@ -46,7 +46,7 @@ static int use(const struct lido_conn *conn, const char *name, struct lido__cell
         return lido_fail(err, SQLITE_TOOBIG,
                          "the name of a savepoint has at most %d bytes: %.40s...",
                          LIDO_SAVEPOINT_NAME_MOST, name);
-    return LIDO_OK;
+    return lido__txn_may_run(*cell, conn, err);
 }
 
 /* LIDO_OK if a transaction is open and the lease's; else why not, without a text.  One that
@@ -77,7 +77,6 @@ static int act(struct lido__cell *cell, const struct lido_conn *conn, int what,
                const char *name, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
-    const struct lido__driver *driver = &record->pool->config.driver;
     struct lido_event special = { .conn = conn, .savepoint = name };
     int rc = lido__record_fire(record->pool, record, kinds[what].event, &special, err);
 
@@ -88,7 +87,7 @@ static int act(struct lido__cell *cell, const struct lido_conn *conn, int what,
                        kinds[what].hook);
     if (rc != LIDO_OK)
         return rc;
-    rc = driver->table->savepoint(driver->ctx, record->handle, what, name, err);
+    rc = lido__txn_issue_savepoint(cell, what, name, err);
     if (rc == LIDO_OK && !lido__txn_is_open(cell))
         rc = lido__txn_forget(cell, err);
     return rc;

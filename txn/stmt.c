@@ -60,6 +60,18 @@ struct lido__statements *lido__record_statements(struct lido_record *record)
     return record->statements;
 }
 
+/* With the mutex.  To read the schema it may have to wait for a lock. */
+static int take(struct lido__use *use, const char *sql, enum lido__text how,
+                const char **rest, unsigned *place, struct lido_error *story)
+{
+    uint64_t before = lido__runner_set(use->record, (uintptr_t)use->cell);
+    int rc = lido__statements_take(use->record->statements, use->db, sql, how, rest,
+                                   use->cell, &use->at, place, story);
+
+    lido__runner_set(use->record, before);
+    return rc == LIDO_OK ? rc : lido__lease_explain(use->cell, rc, "prepare", story);
+}
+
 int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const char *sql,
                        enum lido__text how, const char **rest, struct lido_error *err)
 {
@@ -77,8 +89,7 @@ int lido__stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, cons
     if (lido__record_statements(use.record) == NULL)
         rc = lido_fail(&story, SQLITE_NOMEM, "out of memory for statements");
     else
-        rc = lido__statements_take(use.record->statements, use.db, sql, how, rest, use.cell,
-                                   &use.at, &out->place, &story);
+        rc = take(&use, sql, how, rest, &out->place, &story);
     if (rc == LIDO_OK && use.at != NULL) {
         out->conn = *conn;
         out->number = use.at->number;

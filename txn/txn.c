@@ -59,14 +59,13 @@ static int fire(const struct lido__cell *cell, enum lido__event event,
     return lido__record_fire(record->pool, record, event, &special, err);
 }
 
-void lido__txn_undo(const struct lido__cell *cell)
+void lido__txn_undo(struct lido__cell *cell)
 {
     const struct lido_record *record = lido__cell_record(cell);
-    const struct lido__driver *driver = &record->pool->config.driver;
     int outcome;
 
-    if (driver->table->rollback != NULL && lido__txn_is_open(cell))
-        driver->table->rollback(driver->ctx, record->handle, &outcome, NULL);
+    if (record->pool->config.driver.table->rollback != NULL && lido__txn_is_open(cell))
+        lido__txn_issue_rollback(cell, &outcome, NULL);
 }
 
 int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
@@ -101,6 +100,7 @@ int lido__txn_forget(struct lido__cell *cell, struct lido_error *err)
     int rc = LIDO_OK;
 
     cell->has_begun = false;
+    lido__limit_end(cell);
     if (lido__share_txn_is_mine(cell))
         rc = lido__record_restore(lido__cell_record(cell), err);
     lido__share_txn_leave(cell);
@@ -142,7 +142,7 @@ static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
     else if (!lido__txn_is_open(cell))
-        rc = cell->trouble = lido__txn_issue_begin(record, mode, err);
+        rc = cell->trouble = lido__txn_issue_begin(cell, mode, err);
     if (rc != LIDO_OK)
         lido__record_restore(record, NULL);
     return rc;
@@ -192,19 +192,25 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
         return lido_fail(err, LIDO_RECURSION,
                          "a begin hook began a transaction by lido; "
                          "it may issue BEGIN itself, or change the mode");
+    rc = lido__txn_may_run(cell, conn, err);
+    if (rc != LIDO_OK)
+        return rc;
     if (lido__txn_is_open(cell))
         return lido_fail(err, LIDO_IN_TXN, "a transaction is open already");
     if (lido__txn_is_over(cell))
         return lido_fail(err, LIDO_TXN_OVER, LIDO__TXN_OVER_TEXT);
+    lido__limit_start(cell);
     rc = lido__share_txn_enter(cell, conn->generation, err);
-    if (rc == SQLITE_BUSY)
-        cell->trouble =
-            rc; /* as good as SQLite's: it is its connection that is waited for */
-    if (rc != LIDO_OK)
-        return rc;
-    rc = begin(cell, conn, mode, err);
+    if (rc ==
+        SQLITE_BUSY) /* as good as SQLite's: it is its connection that is waited for */
+        cell->trouble = rc;
+    if (rc == LIDO_OK) {
+        rc = begin(cell, conn, mode, err);
+        if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
+            lido__share_txn_leave(cell);
+    }
     if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
-        lido__share_txn_leave(cell);
+        lido__limit_end(cell);
     return rc;
 }
 
@@ -242,6 +248,18 @@ static int ask_commit_hooks(struct lido__cell *cell, const struct lido_conn *con
     return rc != LIDO_OK ? rc : over;
 }
 
+/* A lease that is to stop commits nothing. */
+static int refuse_commit(struct lido__cell *cell, const struct lido_conn *conn, int rc,
+                         int *outcome)
+{
+    if (!lido__lease_is_good(cell, conn->generation))
+        return rc;
+    *outcome = lido__txn_is_open(cell) ? LIDO_OUTCOME_OPEN : LIDO_OUTCOME_ROLLED_BACK;
+    if (rc == LIDO_TXN_TIMEOUT && *outcome == LIDO_OUTCOME_ROLLED_BACK)
+        lido__txn_forget(cell, NULL); /* now the caller knows */
+    return rc;
+}
+
 int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_error *err)
 {
     const struct lido__driver *driver;
@@ -260,12 +278,15 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     if (driver->table->commit == NULL)
         return fail_no_transactions(record, err);
     lido__share_txn_claim(cell);
+    rc = lido__txn_may_run(cell, conn, err);
+    if (rc != LIDO_OK)
+        return refuse_commit(cell, conn, rc, outcome);
     if (!lido__txn_is_open(cell))
         return fail_none_open(cell, false, outcome, err);
     rc = ask_commit_hooks(cell, conn, outcome, err);
     if (rc != LIDO_OK)
         return rc;
-    rc = cell->trouble = lido__txn_issue_commit(record, outcome, err);
+    rc = cell->trouble = lido__txn_issue_commit(cell, outcome, err);
     if (*outcome == LIDO_OUTCOME_OPEN)
         return rc;
     over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);
@@ -293,7 +314,7 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
         rc = lido__txn_look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
-    rc = lido__txn_issue_rollback(record, &outcome, err);
+    rc = lido__txn_issue_rollback(cell, &outcome, err);
     if (rc != LIDO_OK && lido__txn_is_open(cell))
         return rc;
     over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);

@@ -33,19 +33,28 @@ int lido__txn_forget(struct lido__cell *cell, struct lido_error *err);
 int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
                          const char *hook, struct lido_error *err);
 /* Rolls back what is open.  No rollback hook is asked: it could refuse. */
-void lido__txn_undo(const struct lido__cell *cell);
+void lido__txn_undo(struct lido__cell *cell);
 /* Is it a mode that the driver has?  `code` and the reason if not. */
 int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
                          struct lido_error *err);
 
-/* issue.c: the driver's, which must have them. */
-int lido__txn_issue_begin(struct lido_record *record, int mode, struct lido_error *err);
-int lido__txn_issue_commit(struct lido_record *record, int *outcome,
-                           struct lido_error *err);
-int lido__txn_issue_rollback(struct lido_record *record, int *outcome,
-                             struct lido_error *err);
+/* issue.c: the driver's, which must have them; LIDO_CANCELLED and LIDO_TXN_TIMEOUT where the
+   lease is to stop. */
+int lido__txn_issue_begin(struct lido__cell *cell, int mode, struct lido_error *err);
+int lido__txn_issue_commit(struct lido__cell *cell, int *outcome, struct lido_error *err);
+int lido__txn_issue_rollback(struct lido__cell *cell, int *outcome, struct lido_error *err);
+int lido__txn_issue_savepoint(struct lido__cell *cell, int what, const char *name,
+                              struct lido_error *err);
 /* stmt.c.  With the connection's mutex: its statements; NULL if memory is out. */
 struct lido__statements *lido__record_statements(struct lido_record *record);
+
+/* limit.c.  The time limit runs from here, if there is one; and no more. */
+void lido__limit_start(struct lido__cell *cell);
+void lido__limit_end(struct lido__cell *cell);
+/* Before a call of the lease that runs SQL: LIDO_CANCELLED; LIDO_TXN_TIMEOUT, and the
+   transaction is rolled back; LIDO_STALE (a rollback hook). */
+int lido__txn_may_run(struct lido__cell *cell, const struct lido_conn *conn,
+                      struct lido_error *err);
 
 /* guard.c: what a statement is to the transaction.  Before its run: LIDO_TXN_OVER; waits for
    another lease's; autobegin.  After it. */

@@ -27,6 +27,7 @@ extern "C" {
 #endif
 
 typedef struct lido_pool lido_pool;
+typedef struct lido_cancel lido_cancel; /* see lido/cancel.h */
 typedef struct lido_record lido_record; /* one slot of a pool; see lido/hooks.h */
 
 struct lido_conn {
@@ -55,10 +56,12 @@ struct lido_checkout_options {
     int unique;        /* not 0: a connection that this thread does not have yet, where
                    use_threadlocal would share; on a pool whose leases share one anyway,
                    a lease that is no nested one (0) */
+    lido_cancel *cancel; /* ends the wait, and what the lease waits for or runs; borrowed
+                            until the lease ends (NULL) */
 };
 #define LIDO_CHECKOUT_OPTIONS_INIT                                                         \
     {                                                                                      \
-        sizeof(struct lido_checkout_options), LIDO_TIMEOUT_POOL, NULL, 0                   \
+        sizeof(struct lido_checkout_options), LIDO_TIMEOUT_POOL, NULL, 0, NULL             \
     }
 
 /*
@@ -73,10 +76,10 @@ struct lido_checkout_options {
  * Ownership: on success *out is a lease; end it by lido_conn_checkin().  On failure *out is
  *            empty.  Borrows options until it returns; `file` must be static storage.
  * Threads:   any.  The lease belongs to the calling thread.
- * Fails:     LIDO_POOL_TIMEOUT, LIDO_CHECKED_OUT (assertion), LIDO_CLOSED, LIDO_FORKED,
- *            LIDO_BAD_OPTION, SQLITE_NOMEM; what the driver said if it could not connect
- *            (SQLITE_CANTOPEN); what a hook returned; LIDO_DISCONNECT if hooks or pings
- *            refused two connections; LIDO_RECURSION (a connect hook asked for the
+ * Fails:     LIDO_POOL_TIMEOUT, LIDO_CANCELLED, LIDO_CHECKED_OUT (assertion), LIDO_CLOSED,
+ *            LIDO_FORKED, LIDO_BAD_OPTION, SQLITE_NOMEM; what the driver said if it could not
+ *            connect (SQLITE_CANTOPEN); what a hook returned; LIDO_DISCONNECT if hooks or
+ *            pings refused two connections; LIDO_RECURSION (a connect hook asked for the
  *            connection that it was called for).
  */
 #define lido_pool_checkout(pool, out, options, err)                                        \

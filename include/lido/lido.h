@@ -6,6 +6,7 @@
  * All of lido, but for what driver authors and simulations need (lido/sys/).
  */
 
+#include <lido/cancel.h>
 #include <lido/conn.h>
 #include <lido/hooks.h>
 #include <lido/log.h>

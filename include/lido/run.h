@@ -25,7 +25,8 @@
  * it changes more than once.  It must not end the transaction by itself.
  *
  * A COMMIT that met SQLITE_BUSY is tried again by itself, for everything is still in place.
- * One that may have happened (LIDO_OUTCOME_UNKNOWN) is never repeated.
+ * One that may have happened (LIDO_OUTCOME_UNKNOWN) is never repeated, nor a run that was
+ * cancelled (LIDO_CANCELLED) or took longer than its limit (LIDO_TXN_TIMEOUT).
  */
 
 #ifdef __cplusplus
@@ -46,10 +47,11 @@ struct lido_run_options {
     const char *label; /* as in struct lido_checkout_options (NULL) */
     int *outcome;      /* LIDO_OUTCOME_... of the last run; NULL allowed (NULL) */
     int *runs_needed;  /* how often the function was called; NULL allowed (NULL) */
+    lido_cancel *cancel; /* of lido_pool_run(): ends the run, as at a checkout (NULL) */
 };
 #define LIDO_RUN_OPTIONS_INIT                                                              \
     {                                                                                      \
-        sizeof(struct lido_run_options), LIDO_TIMEOUT_POOL, 100, NULL, NULL, NULL          \
+        sizeof(struct lido_run_options), LIDO_TIMEOUT_POOL, 100, NULL, NULL, NULL, NULL    \
     }
 
 /*
@@ -61,7 +63,8 @@ struct lido_run_options {
  * Threads:   lido_pool_run(): any; lido_conn_run(): the one that checked conn out.
  * Fails:     what fn, SQLite or a hook answered; SQLITE_BUSY and the like after the last run;
  *            LIDO_TXN_OVER, LIDO_NO_TXN (fn ended the transaction, or SQLite did and fn did not
- *            say), LIDO_STALE (fn ended the lease), LIDO_BAD_OPTION, SQLITE_MISUSE; as
+ *            say), LIDO_STALE (fn ended the lease), LIDO_BAD_OPTION, SQLITE_MISUSE (also: a
+ *            token for a lease that is there already, which has its own); as
  *            lido_pool_checkout(), lido_txn_begin() and lido_txn_commit().
  */
 LIDO_API int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,

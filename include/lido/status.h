@@ -42,7 +42,9 @@ extern "C" {
 #define LIDO_SETTING          (SQLITE_ERROR | (148 << 8))  /* a pragma did not take */
 #define LIDO_UNCLEAN          (SQLITE_ERROR | (149 << 8))  /* what a lease changed stays */
 #define LIDO_BAD_TEXT         (SQLITE_MISUSE | (150 << 8)) /* a bound text is not UTF-8 */
+#define LIDO_CANCELLED        (SQLITE_INTERRUPT | (151 << 8)) /* the token was fired */
 #define LIDO_ROLLBACK         (SQLITE_ABORT | (152 << 8)) /* of a run: roll back, no error */
+#define LIDO_TXN_TIMEOUT      (SQLITE_INTERRUPT | (153 << 8)) /* it took too long */
 
 /*
  * A flag on a code that a hook or a driver returns: surface it where an ordinary error is

@@ -166,7 +166,8 @@ LIDO_API int lido_stmt_bind_all(const struct lido_stmt *stmt,
  * before_execute hooks are asked, and after the last the after_execute hooks, with the time
  * between the two; after an error the handle_error hooks.
  *
- * Fails:     what SQLite says, extended; LIDO_TXN_OVER (see above), SQLITE_BUSY (also: on a
+ * Fails:     what SQLite says, extended; LIDO_TXN_OVER (see above), LIDO_CANCELLED,
+ *            LIDO_TXN_TIMEOUT, SQLITE_BUSY (also: on a
  *            static pool the transaction of another lease did not end in time); what a hook
  *            returned; as lido_stmt_prepare().
  */

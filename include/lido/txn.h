@@ -64,9 +64,9 @@ extern "C" {
  *            of another lease did not end), LIDO_IN_TXN (also: another lease of this thread
  *            on the same connection has one), LIDO_TXN_OVER (the one before was ended by
  *            SQLite itself or by SQL text; lido_txn_rollback() ends that state),
- *            LIDO_RECURSION, LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED,
- *            SQLITE_MISUSE (no such mode, or the driver has it not); what SQLite or a hook
- *            returned.
+ *            LIDO_CANCELLED, LIDO_TXN_TIMEOUT, LIDO_RECURSION, LIDO_STALE, LIDO_NO_CONNECTION,
+ *            LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such mode, or the driver has
+ *            it not); what SQLite or a hook returned.
  */
 LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
                             struct lido_error *err) LIDO_CHECKED;
@@ -76,10 +76,10 @@ LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
  * COMMIT that met SQLITE_BUSY is still open and may be tried again.
  *
  * Threads:   the one that checked conn out.
- * Fails:     SQLITE_BUSY, LIDO_NO_TXN, LIDO_TXN_OVER (SQLite rolled it back by itself, or SQL
- *            text ended it, by COMMIT perhaps: the outcome is unknown),
- *            LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or
- *            a hook returned.
+ * Fails:     SQLITE_BUSY, LIDO_CANCELLED (it is open still), LIDO_TXN_TIMEOUT, LIDO_NO_TXN,
+ *            LIDO_TXN_OVER (SQLite rolled it back by itself, or SQL text ended it, by COMMIT
+ *            perhaps: the outcome is unknown), LIDO_STALE, LIDO_NO_CONNECTION,
+ *            LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or a hook returned.
  */
 LIDO_API int lido_txn_commit(const struct lido_conn *conn, int *outcome,
                              struct lido_error *err) LIDO_CHECKED;
@@ -94,6 +94,25 @@ LIDO_API int lido_txn_commit(const struct lido_conn *conn, int *outcome,
  *            a hook returned.
  */
 LIDO_API int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err);
+
+/*
+ * How long a transaction of this lease may take, from its begin on, the wait for its lock
+ * included: the one that is open, from now, and those to come.  -1: as long as it likes.  What
+ * is not set here is the pool's `txn_limit`.
+ *
+ * When the time is over, running SQL and the wait for a lock end, as <lido/cancel.h> has it,
+ * and answer LIDO_TXN_TIMEOUT.  One that is idle then stays as it is, with its locks, until the
+ * next statement, begin or commit of the lease: that rolls back, with the rollback hooks, and
+ * answers LIDO_TXN_TIMEOUT too, and so does each further one until lido_txn_rollback() or
+ * lido_txn_commit() end it, so that nothing runs outside of it by accident.  A COMMIT under way
+ * is not interrupted: only its wait for the lock ends.  A transaction that lido does not see
+ * begin, by raw SQL, has no limit.
+ *
+ * Threads:   the one that checked conn out.
+ * Fails:     LIDO_BAD_OPTION (less than -1), LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED.
+ */
+LIDO_API int lido_txn_limit(const struct lido_conn *conn, int64_t limit_ms,
+                            struct lido_error *err);
 
 /*
  * Savepoints, by name: sets one, rolls back to one, or releases one.  SQLite keeps the
@@ -117,7 +136,8 @@ LIDO_API int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *
  *            ended before, by SQLite itself or by SQL text; lido_txn_rollback() ends that
  *            state), SQLITE_MISUSE (no name; the driver has no savepoints), SQLITE_TOOBIG (a
  *            name too long), SQLITE_NOMEM, LIDO_STALE, LIDO_NO_CONNECTION, LIDO_WRONG_THREAD,
- *            LIDO_FORKED; what SQLite or a hook returned; to set one, as lido_txn_begin() too.
+ *            LIDO_FORKED, LIDO_CANCELLED, LIDO_TXN_TIMEOUT; what SQLite or a hook returned; to
+ *            set one, as lido_txn_begin() too.
  */
 #define LIDO_SAVEPOINT_NAME_MOST 200
 LIDO_API int lido_txn_savepoint(const struct lido_conn *conn, const char *name,

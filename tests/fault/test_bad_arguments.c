@@ -115,6 +115,9 @@ static void expect_refused(const struct lido_conn *lease, int code)
     cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
     expect_told(lido_txn_rollback(conn, &err), code, "rollback");
     expect_savepoints_refused(conn, code);
+    expect_told(lido_txn_limit(conn, 5, &err), code, "limit");
+    expect_told(lido_conn_cancel(conn, &err), code, "cancel");
+    expect_told(lido_conn_check(conn, &err), code, "check");
 
     cr_assert_eq(lido_conn_checkin(conn, NULL, NULL), code);
     cr_assert_eq(lido_conn_hand_over(conn, NULL), code);
@@ -122,10 +125,30 @@ static void expect_refused(const struct lido_conn *lease, int code)
     cr_assert_eq(lido_txn_begin(conn, LIDO_DEFERRED, NULL), code);
     cr_assert_eq(lido_txn_commit(conn, NULL, NULL), code);
     cr_assert_eq(lido_txn_rollback(conn, NULL), code);
+    cr_assert_eq(lido_txn_limit(conn, -9, NULL), code);
+    cr_assert_eq(lido_conn_cancel(conn, NULL), code);
+    cr_assert_eq(lido_conn_check(conn, NULL), code);
     if (lease != NULL) {
         cr_assert_eq(copy.cell, lease->cell);
         cr_assert_eq(copy.generation, lease->generation);
     }
+}
+
+Test(bad_arguments, no_token_and_an_impossible_limit)
+{
+    struct lido_conn conn = take(pool);
+
+    expect_told(lido_cancel_new(NULL, &err), SQLITE_MISUSE, "new");
+    expect_told(lido_cancel_fire(NULL, &err), SQLITE_MISUSE, "fire");
+    cr_assert_eq(lido_cancel_fire(NULL, NULL), SQLITE_MISUSE);
+    cr_assert_eq(lido_cancel_is_fired(NULL), 0);
+    lido_cancel_reset(NULL);
+    lido_cancel_free(NULL);
+    expect_told(lido_txn_limit(&conn, -2, &err), LIDO_BAD_OPTION, "limit");
+    cr_assert_eq(lido_txn_limit(&conn, INT64_MAX, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_commit(&conn, NULL, &err), LIDO_OK);
+    give(&conn);
 }
 
 Test(bad_arguments, no_lease_at_all)

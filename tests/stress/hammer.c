@@ -37,6 +37,7 @@ static const struct {
     { "life", phase_life },
     { "share", phase_share },
     { "statements", phase_statements },
+    { "cancel", phase_cancel },
 };
 
 static const char *volatile running = "none";

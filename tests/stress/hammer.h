@@ -18,6 +18,7 @@ void phase_queue(void);
 void phase_first(void);
 void phase_hooks(void);
 void phase_twice(void);
+void phase_cancel(void);
 void phase_close(void);
 void phase_failing(void);
 void phase_holders(void);
