@@ -108,7 +108,7 @@ static int fail_ended(int rc, const char *hook, const struct lido_error *why,
 }
 
 static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
-                     int64_t deadline_ns, struct lido_error *err)
+                     struct lido__patience patience, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     struct lido_error why = LIDO_ERROR_INIT;
@@ -132,7 +132,7 @@ static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generati
             return tell(rc, &why, err);
         if (fatal != LIDO_OK)
             return fatal;
-        rc = lido__record_connect(pool, record, deadline_ns, err);
+        rc = lido__record_connect(pool, record, patience, err);
         if (rc != LIDO_OK)
             return rc;
     }
@@ -140,17 +140,22 @@ static int ask_hooks(lido_pool *pool, struct lido__cell *cell, uint64_t generati
     return fatal != LIDO_OK ? fatal : fail_refused(err);
 }
 
+static struct lido__patience patience_of(const struct lido__claim *claim)
+{
+    return (struct lido__patience){ claim->deadline_ns, claim->cancel };
+}
+
 /* What a checkout does beyond the claim when it has to do anything. */
 static int prepare(lido_pool *pool, struct lido__cell *cell, uint64_t generation,
-                   int64_t deadline_ns, struct lido_error *err)
+                   struct lido__patience patience, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
-    int rc = lido__record_connect(pool, record, deadline_ns, err);
+    int rc = lido__record_connect(pool, record, patience, err);
 
     if (rc == LIDO_OK && cell != &record->own)
         lido__share_set_stage(pool, record, LIDO__STAGE_ASKING);
     if (rc == LIDO_OK)
-        rc = ask_hooks(pool, cell, generation, deadline_ns, err);
+        rc = ask_hooks(pool, cell, generation, patience, err);
     if (rc != LIDO_OK) {
         give_up(pool, cell, generation);
         return rc;
@@ -273,7 +278,7 @@ static int share_once(lido_pool *pool, struct lido__claim *claim, struct lido_co
     lido__bump(&cell->checkouts);
     rc = claim->is_joined
              ? join(pool, cell, generation, !shares_all && !claim->is_unique, err)
-             : prepare(pool, cell, generation, claim->deadline_ns, err);
+             : prepare(pool, cell, generation, patience_of(claim), err);
     rc = finish(cell, claim, rc, err);
     if (rc == LIDO_OK)
         *out = (struct lido_conn){ cell, generation };
@@ -342,7 +347,7 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
     if (needs_preparing(pool, claim.record, now_ns)) {
         if (claim.deadline_ns == 0)
             claim.deadline_ns = lido__deadline_ns(pool->config.clock, claim.timeout_ms);
-        rc = prepare(pool, cell, generation, claim.deadline_ns, err);
+        rc = prepare(pool, cell, generation, patience_of(&claim), err);
         if (rc != LIDO_OK)
             return finish(cell, &claim, rc, err);
     }

@@ -135,10 +135,10 @@ static int fail_if_closed(const struct lido_record *record, const char *hook,
 }
 
 /* The first_connect and connect hooks. */
-static int ask_about_new(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                         struct lido_error *err)
+static int ask_about_new(lido_pool *pool, struct lido_record *record,
+                         struct lido__patience patience, struct lido_error *err)
 {
-    int rc = lido__first_run(pool, record, deadline_ns, err);
+    int rc = lido__first_run(pool, record, patience, err);
 
     if (rc == LIDO_OK)
         rc = fail_if_closed(record, "first_connect", err);
@@ -155,8 +155,8 @@ static void begin_session(lido_pool *pool, struct lido_record *record)
                   "a connect hook set an authorizer: the pragmas of leases are not seen");
 }
 
-static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                        struct lido_error *err)
+static int connect_anew(lido_pool *pool, struct lido_record *record,
+                        struct lido__patience patience, struct lido_error *err)
 {
     int rc;
 
@@ -164,7 +164,7 @@ static int connect_anew(lido_pool *pool, struct lido_record *record, int64_t dea
     rc = open_handle(pool, record, err);
     if (rc == LIDO_OK) {
         lido__pool_count(pool, &pool->counts.connects);
-        rc = ask_about_new(pool, record, deadline_ns, err);
+        rc = ask_about_new(pool, record, patience, err);
         if (rc != LIDO_OK && record->is_new)
             lido__record_disconnect(pool, record, LIDO__CLOSE_HOOK, false, NULL);
         else if (rc != LIDO_OK)
@@ -199,8 +199,8 @@ static bool may_replace_now(lido_pool *pool, const struct lido_record *record,
     return may;
 }
 
-int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                         struct lido_error *err)
+int lido__record_connect(lido_pool *pool, struct lido_record *record,
+                         struct lido__patience patience, struct lido_error *err)
 {
     int64_t now_ns;
     int rc;
@@ -216,7 +216,7 @@ int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t de
             return rc;
         }
     }
-    return connect_anew(pool, record, deadline_ns, err);
+    return connect_anew(pool, record, patience, err);
 }
 
 static void count_close(lido_pool *pool, enum lido__close_reason reason, bool has_failed)

@@ -14,17 +14,21 @@
 #include "pool/pool.h"
 
 /* Waits for another thread's first_connect.  True if this thread is to run it. */
-static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
+static int claim_first(lido_pool *pool, struct lido__patience patience, bool *is_mine,
                        struct lido_error *err)
 {
+    struct lido__sleeper sleeper;
     bool is_void = false;
     int rc = LIDO_OK;
 
     *is_mine = false;
+    lido__cancel_listen(patience.cancel, &sleeper, pool);
     lido__mutex_lock(&pool->lock);
     while (rc == LIDO_OK && lido__first_is_others_locked(pool))
-        if (!lido__bell_wait_locked(&pool->first_ran, &pool->lock, pool->config.clock,
-                                    deadline_ns))
+        if (lido__cancel_is_fired(patience.cancel))
+            rc = LIDO_CANCELLED;
+        else if (!lido__bell_wait_locked(&pool->first_ran, &pool->lock, pool->config.clock,
+                                         patience.deadline_ns))
             rc = LIDO_POOL_TIMEOUT;
     if (rc == LIDO_OK &&
         (pool->first == LIDO__FIRST_TO_COME || pool->first == LIDO__FIRST_CLAIMED)) {
@@ -36,12 +40,14 @@ static int claim_first(lido_pool *pool, int64_t deadline_ns, bool *is_mine,
         if (is_void)
             lido__bell_ring_locked(&pool->first_ran);
     }
-    pool->counts.timeouts += rc != LIDO_OK;
+    pool->counts.timeouts += rc == LIDO_POOL_TIMEOUT;
     lido__mutex_unlock(&pool->lock);
+    lido__cancel_unlisten(patience.cancel, &sleeper);
     if (is_void)
         lido__slots_serve(pool);
     if (rc != LIDO_OK)
-        lido_fail(err, rc, "the first_connect hook of another thread did not end in time");
+        lido_fail(err, rc, "the first_connect hook of another thread did not end %s",
+                  rc == LIDO_CANCELLED ? "before the wait was cancelled" : "in time");
     return rc;
 }
 
@@ -55,11 +61,11 @@ void lido__first_claim_locked(lido_pool *pool, const struct lido_record *record,
     pool->first_runner = thread;
 }
 
-int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                    struct lido_error *err)
+int lido__first_run(lido_pool *pool, struct lido_record *record,
+                    struct lido__patience patience, struct lido_error *err)
 {
     bool is_mine;
-    int rc = claim_first(pool, deadline_ns, &is_mine, err);
+    int rc = claim_first(pool, patience, &is_mine, err);
 
     if (rc != LIDO_OK || !is_mine)
         return rc;

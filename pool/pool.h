@@ -217,6 +217,12 @@ static inline bool lido__logs(const lido_pool *pool, int level)
     return level <= pool->config.log_level && pool->config.log != NULL;
 }
 
+/* How long a wait may last, and what ends it before. */
+struct lido__patience {
+    int64_t deadline_ns;
+    lido_cancel *cancel; /* NULL: nothing */
+};
+
 /*
  * pool/slots.c: who gets which slot.  A claimed slot is LENT to the calling thread, a
  * released one must be RETURNING.
@@ -337,8 +343,9 @@ void lido__threads_unbind(lido_pool *pool);
 void lido__threads_watch_self(void);
 
 /* pool/first.c: first_connect runs once. */
-int lido__first_run(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                    struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+int lido__first_run(lido_pool *pool, struct lido_record *record,
+                    struct lido__patience patience, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
 void lido__first_unclaim(lido_pool *pool) LIDO_TSA(locks_excluded(pool->lock));
 /* Who claims the slot of the first connection is the one to run first_connect, so that all
    others know before they claim one. */
@@ -370,8 +377,9 @@ static inline bool lido__record_is_outdated(const lido_pool *pool,
            lido__read(&record->stamp) < lido__read(&pool->invalid_stamp);
 }
 /* Makes sure there is a connection that is not outdated. */
-int lido__record_connect(lido_pool *pool, struct lido_record *record, int64_t deadline_ns,
-                         struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
+int lido__record_connect(lido_pool *pool, struct lido_record *record,
+                         struct lido__patience patience, struct lido_error *err)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* Close hooks and the driver's close.  What the first hook returned; if `may_refuse` the
    connection is then still open.  LIDO_STALE if a hook ended the lease. */
 int lido__record_disconnect(lido_pool *pool, struct lido_record *record,

@@ -29,6 +29,7 @@ sqlite3 *lido_record_sqlite(const lido_record *record)
 
 int lido_record_connect(lido_record *record, struct lido_error *err)
 {
+    struct lido__patience patience = { .cancel = NULL };
     uint64_t reserved;
     lido_pool *pool;
     int rc = check(record, err);
@@ -42,9 +43,9 @@ int lido_record_connect(lido_record *record, struct lido_error *err)
     rc = lido__share_reserve(record, &reserved, err);
     if (rc != LIDO_OK)
         return rc;
-    rc = lido__record_connect(
-        pool, record, lido__deadline_ns(pool->config.clock, pool->config.pool_timeout_ms),
-        err);
+    patience.deadline_ns =
+        lido__deadline_ns(pool->config.clock, pool->config.pool_timeout_ms);
+    rc = lido__record_connect(pool, record, patience, err);
     lido__share_unreserve(record, reserved);
     return rc;
 }

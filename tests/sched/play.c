@@ -314,6 +314,7 @@ static void end(void)
         sched_expect(rc == LIDO_OK, "close at the end answered %s", lido_status_name(rc));
         lido_pool_free(now.pool);
     }
+    lido_cancel_free(now.token);
     sched_expect(n_open == 0, "%d connections are never closed", n_open);
     sched_expect(now.is_hook_removed == now.is_hook_gone,
                  "a removed hook is not destroyed");

@@ -21,6 +21,7 @@ struct play {
     int64_t limit;
     int flags[N_FLAGS];      /* for sched_wait_for() */
     struct lido_conn shared; /* a lease for several threads */
+    lido_cancel *token;      /* NULL: none */
 
     int took, gave, timeouts; /* what the threads counted, against the statistics */
     bool counts_all;          /* false: a part did what is not counted here */
@@ -120,5 +121,19 @@ void part_detach(struct play *play);
 void part_take_alone(struct play *play); /* assertion: or it is out */
 void part_transact(struct play *play);   /* on a connection that others have too */
 void part_end_with_lease(struct play *play);
+
+/* Parts: tests/sched/parts_cancel.c */
+void set_up_cancel(struct play *play);
+void set_up_cancel_first(struct play *play);
+void set_up_cancel_late_first(struct play *play);
+void part_add_first_and_take(struct play *play);
+void part_take_cancellable(struct play *play);
+void part_hold_for_cancelled(struct play *play); /* until one of these is done */
+void part_hold_for_two_cancelled(struct play *play);
+void part_begin_cancellable(struct play *play); /* on a connection that others have too */
+void part_transact_for_cancelled(struct play *play);
+void part_fire(struct play *play);
+void part_lend_and_take_anew(struct play *play);
+void part_cancel_lease(struct play *play);
 
 #endif
