@@ -242,6 +242,15 @@ static struct runner make_runner(const lido_pool *pool, int mode, lido_run_fn fn
     };
 }
 
+/* What the caller wants to know besides the code. */
+static void tell(const struct runner *runner, const struct lido_run_options *options)
+{
+    if (options != NULL && options->outcome != NULL)
+        *options->outcome = runner->outcome;
+    if (options != NULL && options->runs_needed != NULL)
+        *options->runs_needed = runner->runs;
+}
+
 static int run_on(struct runner *runner, const struct lido_conn *conn,
                   const struct lido_run_options *options, struct lido_error *err)
 {
@@ -265,10 +274,7 @@ static int run_on(struct runner *runner, const struct lido_conn *conn,
         if (is_alone && is_good(conn))
             record->wait_until_ns = INT64_MAX;
     }
-    if (options != NULL && options->outcome != NULL)
-        *options->outcome = runner->outcome;
-    if (options != NULL && options->runs_needed != NULL)
-        *options->runs_needed = runner->runs;
+    tell(runner, options);
     return rc;
 }
 
@@ -317,6 +323,7 @@ int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
     if (lido__is_forked())
         return lido__fail_forked(err);
     runner = make_runner(pool, mode, fn, ctx, options);
+    tell(&runner, options); /* should there be no connection */
     how.timeout_ms = left_ms(&runner);
     how.label = options != NULL ? options->label : NULL;
     how.cancel = options != NULL ? options->cancel : NULL;

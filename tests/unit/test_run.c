@@ -433,6 +433,116 @@ Test(run, a_driver_of_the_host_s_is_gone_by_its_own_word)
     cr_expect_eq(runs, 0);
 }
 
+/* Fires the token in the middle of the run: what it does then is cancelled. */
+static lido_cancel *token;
+
+static int write_and_fire(void *ctx, const struct lido_conn *conn, struct lido_error *error)
+{
+    int rc = lido_conn_exec(conn, "INSERT INTO t VALUES (1)", error);
+
+    if (rc == LIDO_OK)
+        rc = lido_cancel_fire(ctx, error);
+    return rc == LIDO_OK ? lido_conn_exec(conn, "INSERT INTO t VALUES (2)", error) : rc;
+}
+
+/* The same, and takes it for success: then it is the commit that is refused. */
+static int fire_and_succeed(void *ctx, const struct lido_conn *conn,
+                            struct lido_error *error)
+{
+    cr_expect_eq(write_and_fire(ctx, conn, error), LIDO_CANCELLED);
+    return LIDO_OK;
+}
+
+Test(run, one_that_is_cancelled_is_rolled_back_and_not_repeated)
+{
+    static const lido_run_fn functions[] = { write_and_fire, fire_and_succeed };
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+
+    open_pool(file_url);
+    cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
+    options.cancel = token;
+    options.outcome = &outcome;
+    options.runs_needed = &runs;
+    for (int i = 0; i < 2; i++) {
+        lido_cancel_reset(token);
+        cr_expect_eq(
+            lido_pool_run(pool, LIDO_DEFERRED, functions[i], token, &options, &err),
+            LIDO_CANCELLED);
+        cr_expect_eq(outcome, LIDO_OUTCOME_ROLLED_BACK);
+        cr_expect_eq(runs, 1);
+        cr_expect_eq(ask("SELECT count(*) FROM t"), 0);
+        cr_expect_eq(lido_pool_run(pool, LIDO_DEFERRED, never, NULL, &options, &err),
+                     LIDO_CANCELLED, "the token is fired still");
+        cr_expect_eq(runs, 0);
+    }
+    lido_cancel_free(token);
+}
+
+static int fire_at_the_lock(void *ctx, const struct lido_event *event,
+                            struct lido_error *error)
+{
+    (void)event;
+    return lido_cancel_fire(ctx, error);
+}
+
+Test(run, one_that_is_cancelled_while_it_waits_for_the_lock_is_not_repeated)
+{
+    static const struct lido_events hooks = { .size = sizeof hooks,
+                                              .begin = fire_at_the_lock };
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+    struct lido_conn conn;
+
+    open_pool(file_url);
+    conn = handy_take(pool);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
+    cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, token, NULL, &err),
+                 LIDO_OK);
+    options.cancel = token;
+    options.runs_needed = &runs;
+    cr_expect_eq(lido_pool_run(pool, LIDO_IMMEDIATE, never, NULL, &options, &err),
+                 LIDO_CANCELLED, "%s", err.text);
+    cr_expect_eq(runs, 0);
+    handy_give(&conn);
+    lido_cancel_free(token);
+}
+
+static int take_too_long(void *ctx, const struct lido_conn *conn, struct lido_error *error)
+{
+    int rc = lido_conn_exec(conn, "INSERT INTO t VALUES (1)", error);
+
+    ++*(int *)ctx;
+    if (rc == LIDO_OK)
+        rc = lido_txn_limit(conn, 0, error);
+    return rc == LIDO_OK ? lido_conn_exec(conn, "SELECT 1", error) : rc;
+}
+
+Test(run, one_that_took_too_long_is_not_repeated)
+{
+    int calls = 0;
+
+    open_pool(file_url);
+    cr_expect_eq(run(LIDO_DEFERRED, take_too_long, &calls), LIDO_TXN_TIMEOUT);
+    cr_expect_eq(calls, 1);
+    cr_expect_eq(outcome, LIDO_OUTCOME_ROLLED_BACK);
+    cr_expect_eq(ask("SELECT count(*) FROM t"), 0);
+}
+
+Test(run, on_a_lease_there_is_no_second_token)
+{
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+    struct lido_conn conn;
+
+    open_pool(file_url);
+    conn = handy_take(pool);
+    cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
+    options.cancel = token;
+    cr_expect_eq(lido_conn_run(&conn, LIDO_DEFERRED, never, NULL, &options, &err),
+                 SQLITE_MISUSE);
+    handy_give(&conn);
+    lido_cancel_free(token);
+}
+
 Test(run, arguments_that_are_none_are_refused)
 {
     struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
