@@ -3,6 +3,7 @@
  * Tokens: what they are by themselves, and the waits for a connection that they end, on the
  * fake driver and the fake clock.
  */
+#include "tests/support/failing_malloc.h"
 #include "tests/support/handy.h"
 #include "tests/support/latch.h"
 #include "tests/support/worker.h"
@@ -64,6 +65,19 @@ Test(cancel, is_fired_until_it_is_reset)
     cr_expect_eq(lido_cancel_is_fired(token), 1);
     lido_cancel_reset(token);
     cr_expect_eq(lido_cancel_is_fired(token), 0);
+}
+
+Test(cancel_memory, without_memory_there_is_no_token)
+{
+    lido_cancel *none = (lido_cancel *)(void *)&handy_err; /* anything */
+
+    failing_malloc_install();
+    failing_malloc_arm(1);
+    cr_expect_eq(lido_cancel_new(&none, &handy_err), SQLITE_NOMEM);
+    cr_expect(failing_malloc_fired());
+    failing_malloc_arm(0);
+    cr_expect_null(none);
+    cr_expect_neq(strstr(handy_err.text, "memory"), NULL);
 }
 
 Test(cancel, a_checkout_with_a_fired_token_is_refused)

@@ -24,6 +24,7 @@ struct answers {
     int open, checkout, stats, holders, visits, close;
     int hooks, checkin, begin, commit, outcome, rollback, state, hand_over, set_label;
     int savepoint, savepoint_next, rollback_to, release, set_isolation;
+    int limit, conn_cancel, check, fire, is_fired;
     const char *isolation;
     int forked_code, has_text, has_allocated;
     int is_empty_after_open, is_empty_after_checkout, is_kept_by_checkin;
@@ -35,12 +36,14 @@ static char folder[] = "/tmp/lido-fork-XXXXXX";
 static char url[100];
 static struct lido_error err;
 static lido_pool *pool;
+static lido_cancel *token;
 static struct answers *shared; /* two: a child's and a grandchild's */
 
 static void set_up(void)
 {
     failing_malloc_install();
     fake_driver_install();
+    cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
     cr_assert_not_null(mkdtemp(folder));
     snprintf(url, sizeof url, "sqlite:///%s/a.db?pool=queue&timeout=0", folder);
     shared = mmap(NULL, 2 * sizeof *shared, PROT_READ | PROT_WRITE,
@@ -58,6 +61,7 @@ static void tear_down(void)
         unlink(path);
     }
     rmdir(folder);
+    lido_cancel_free(token);
     munmap(shared, 2 * sizeof *shared);
 }
 
@@ -140,6 +144,11 @@ static void call_all(struct answers *out, struct lido_conn *conn)
     out->release = lido_txn_release(conn, "a", &error);
     out->set_isolation = lido_conn_set_isolation(conn, "AUTOCOMMIT", &error);
     out->isolation = lido_conn_isolation(conn);
+    out->limit = lido_txn_limit(conn, 5, &error);
+    out->conn_cancel = lido_conn_cancel(conn, &error);
+    out->check = lido_conn_check(conn, &error);
+    out->fire = lido_cancel_fire(token, &error);
+    out->is_fired = lido_cancel_is_fired(token);
     error = (struct lido_error)LIDO_ERROR_INIT;
     out->checkin = lido_conn_checkin(conn, NULL, &error);
     out->forked_code = error.code;
@@ -176,6 +185,11 @@ static void expect_all_forked(const struct answers *answers)
     cr_assert_eq(answers->release, LIDO_FORKED);
     cr_assert_eq(answers->set_isolation, LIDO_FORKED);
     cr_assert_null(answers->isolation);
+    cr_assert_eq(answers->limit, LIDO_FORKED);
+    cr_assert_eq(answers->conn_cancel, LIDO_FORKED);
+    cr_assert_eq(answers->check, LIDO_FORKED);
+    cr_assert_eq(answers->fire, LIDO_FORKED);
+    cr_assert_eq(answers->is_fired, 0);
     cr_assert_eq(answers->checkin, LIDO_FORKED);
     cr_assert_eq(answers->forked_code, LIDO_FORKED);
     cr_assert(answers->has_text);
