@@ -61,33 +61,11 @@ static bool is_good(const struct run *run)
     return lido__lease_is_good(run->use->cell, run->conn->generation);
 }
 
-/* The error of a step, which hooks may replace. */
-static int ask_about_error(const struct run *run, int rc, struct lido_error *story)
-{
-    int is_disconnect = 0;
-    const struct lido_event what = { .error = story, .is_disconnect = &is_disconnect };
-    struct lido_record *record = run->use->record;
-    struct lido_error other = LIDO_ERROR_INIT;
-    int answer;
-
-    answer = fire(run, LIDO__HANDLE_ERROR, what, &other);
-    if (answer != LIDO_OK)
-        *story = other;
-    if (is_disconnect && is_good(run)) {
-        lido__pool_stamp(record->pool, record);
-        lido__record_expire_at(record, INT64_MIN);
-    }
-    return story->code != LIDO_OK ? story->code : rc;
-}
-
 int lido__run_refused(const struct lido_conn *conn, struct lido__use *use, const char *sql,
                       int rc, struct lido_error *story, struct lido_error *err)
 {
-    struct run run = { .conn = conn, .use = use, .sql = (char *)(uintptr_t)sql };
-
     use->cell->trouble = rc;
-    if (wants(use, BIT(LIDO__HANDLE_ERROR)))
-        rc = ask_about_error(&run, rc, story);
+    rc = lido__error_ask(use->cell, conn, sql, rc, story);
     if (err != NULL)
         *err = *story;
     return rc;
@@ -159,8 +137,8 @@ static int end_run(const struct run *run, int rc, struct lido_error *story)
     int failed;
 
     lido__txn_after_run(run->use->cell);
-    if (has_failed && wants(run->use, BIT(LIDO__HANDLE_ERROR)))
-        rc = ask_about_error(run, rc, story);
+    if (has_failed)
+        rc = lido__error_ask(run->use->cell, run->conn, run->sql, rc, story);
     if (!wants(run->use, BIT(LIDO__AFTER_EXECUTE)) || !is_good(run))
         return rc;
     what.error = has_failed ? story : NULL;

@@ -20,11 +20,12 @@
 
 static const struct {
     enum lido__event event;
-    const char *hook;
+    const char *hook, *sql;
 } kinds[] = {
-    [LIDO_SAVEPOINT_SET] = { LIDO__SAVEPOINT, "savepoint" },
-    [LIDO_SAVEPOINT_ROLLBACK_TO] = { LIDO__ROLLBACK_SAVEPOINT, "rollback_savepoint" },
-    [LIDO_SAVEPOINT_RELEASE] = { LIDO__RELEASE_SAVEPOINT, "release_savepoint" },
+    [LIDO_SAVEPOINT_SET] = { LIDO__SAVEPOINT, "savepoint", "SAVEPOINT" },
+    [LIDO_SAVEPOINT_ROLLBACK_TO] = { LIDO__ROLLBACK_SAVEPOINT, "rollback_savepoint",
+                                     "ROLLBACK TO" },
+    [LIDO_SAVEPOINT_RELEASE] = { LIDO__RELEASE_SAVEPOINT, "release_savepoint", "RELEASE" },
 };
 
 /* The lease's cell, if its driver has savepoints, the name is one, and it may go on. */
@@ -88,9 +89,11 @@ static int act(struct lido__cell *cell, const struct lido_conn *conn, int what,
     if (rc != LIDO_OK)
         return rc;
     rc = lido__txn_issue_savepoint(cell, what, name, err);
-    if (rc == LIDO_OK && !lido__txn_is_open(cell))
-        rc = lido__txn_forget(cell, err);
-    return rc;
+    if (rc != LIDO_OK) {
+        cell->trouble = rc;
+        return lido__error_answer(cell, conn, kinds[what].sql, rc, err);
+    }
+    return lido__txn_is_open(cell) ? LIDO_OK : lido__txn_forget(cell, err);
 }
 
 /* Ends the transaction that was begun for a savepoint in vain.  Rollback hooks are told, for

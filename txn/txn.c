@@ -211,7 +211,7 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     }
     if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
         lido__limit_end(cell);
-    return rc;
+    return lido__error_answer(cell, conn, "BEGIN", rc, err);
 }
 
 /* A commit that finds no transaction.  `was_there`: it did find one, before the hooks. */
@@ -287,10 +287,10 @@ int lido_txn_commit(const struct lido_conn *conn, int *outcome, struct lido_erro
     if (rc != LIDO_OK)
         return rc;
     rc = cell->trouble = lido__txn_issue_commit(cell, outcome, err);
-    if (*outcome == LIDO_OUTCOME_OPEN)
-        return rc;
-    over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);
-    return rc != LIDO_OK ? rc : over;
+    over = *outcome != LIDO_OUTCOME_OPEN
+               ? lido__txn_forget(cell, rc == LIDO_OK ? err : NULL)
+               : LIDO_OK;
+    return rc != LIDO_OK ? lido__error_answer(cell, conn, "COMMIT", rc, err) : over;
 }
 
 int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
@@ -314,9 +314,9 @@ int lido_txn_rollback(const struct lido_conn *conn, struct lido_error *err)
         rc = lido__txn_look_again(cell, conn, "rollback", err);
     if (rc != LIDO_OK)
         return rc;
-    rc = lido__txn_issue_rollback(cell, &outcome, err);
-    if (rc != LIDO_OK && lido__txn_is_open(cell))
-        return rc;
-    over = lido__txn_forget(cell, rc == LIDO_OK ? err : NULL);
-    return rc != LIDO_OK ? rc : over;
+    rc = cell->trouble = lido__txn_issue_rollback(cell, &outcome, err);
+    over = rc == LIDO_OK || !lido__txn_is_open(cell)
+               ? lido__txn_forget(cell, rc == LIDO_OK ? err : NULL)
+               : LIDO_OK;
+    return rc != LIDO_OK ? lido__error_answer(cell, conn, "ROLLBACK", rc, err) : over;
 }

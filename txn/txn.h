@@ -48,6 +48,14 @@ int lido__txn_issue_savepoint(struct lido__cell *cell, int what, const char *nam
 /* stmt.c.  With the connection's mutex: its statements; NULL if memory is out. */
 struct lido__statements *lido__record_statements(struct lido_record *record);
 
+/* error.c: asks the handle_error hooks of an error of the lease, which they may replace; the
+   code that it has then.  `sql` may be NULL. */
+int lido__error_ask(const struct lido__cell *cell, const struct lido_conn *conn,
+                    const char *sql, int rc, struct lido_error *story);
+/* The same of what the driver answered to BEGIN and the like, if `rc` is that; what the caller
+   is answered. */
+int lido__error_answer(const struct lido__cell *cell, const struct lido_conn *conn,
+                       const char *sql, int rc, struct lido_error *err);
 /* limit.c.  The time limit runs from here, if there is one; and no more. */
 void lido__limit_start(struct lido__cell *cell);
 void lido__limit_end(struct lido__cell *cell);

@@ -25,9 +25,10 @@
  *     detach                         detach; at its check-in: reset without a record
  *                                    (cleaned, finalizers) close_detached (driver closes)
  *     dispose                        close (driver closes), for each idle connection
- *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK)
+ *     transaction                    begin (BEGIN) ... commit (COMMIT) or rollback (ROLLBACK);
+ *                                    handle_error after each that the driver refuses
  *     savepoint                      savepoint (SAVEPOINT) ... rollback_savepoint (ROLLBACK TO)
- *                                    or release_savepoint (RELEASE)
+ *                                    or release_savepoint (RELEASE); handle_error
  *     statement of <lido/stmt.h>     before_execute (its rows) handle_error, if it failed;
  *                                    after_execute
  *
@@ -59,7 +60,8 @@
  *     before_execute           the statement does not run
  *     after_execute            the caller gets the code, if the statement had not failed; what
  *                              it did is done
- *     handle_error             the caller gets this code and text in the place of SQLite's
+ *     handle_error             the caller gets this code and text in the place of SQLite's;
+ *                              what has happened, the outcome of a COMMIT say, stays
  *
  * Of a connection that the pool itself gives up (a ping or a checkout hook refused it, it did
  * not come clean) these hooks are told, and cannot keep it: what they return is logged, or
@@ -95,8 +97,8 @@ struct lido_event {
     int transaction_was_reset;       /* reset: the caller ended the transaction itself */
     int terminate_only;              /* reset: it will be closed, not returned */
     const char *savepoint; /* savepoint, rollback_savepoint, release_savepoint: its name */
-    const char *sql;       /* before_execute, after_execute, handle_error: the text; NULL if
-                                 memory is out */
+    const char *sql;       /* before_execute, after_execute, handle_error: the text, or the
+                                 first words of it where lido made it; NULL if memory is out */
     int64_t duration_ns;   /* after_execute: from the first step to the last */
     struct lido_error *error; /* handle_error: it may be changed; after_execute: what the
                                  caller will get, or NULL */
@@ -128,7 +130,7 @@ struct lido_events {
     lido_hook_fn release_savepoint;
     lido_hook_fn before_execute; /* a statement of <lido/stmt.h> is about to run */
     lido_hook_fn after_execute;  /* it is at its end, failed, or was reset */
-    lido_hook_fn handle_error;   /* it failed */
+    lido_hook_fn handle_error; /* it failed, or BEGIN, COMMIT, ROLLBACK, a savepoint did */
 };
 
 struct lido_hook_options {

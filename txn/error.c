@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The handle_error hooks.
+ *
+ * They are asked when everything about the failed call is done and noted, so that they may end
+ * the lease.  What they answer changes what the caller is told, never what has happened: not
+ * the outcome of a COMMIT, nor what the runner makes of it.
+ *
+ * Threads: the one that checked the connection out.  No lock is held.
+ */
+#include "txn/txn.h"
+
+#include <stdio.h>
+
+static bool is_wanted(const struct lido__cell *cell)
+{
+    return lido__hooks_want(&lido__cell_record(cell)->pool->hooks, LIDO__HANDLE_ERROR);
+}
+
+int lido__error_ask(const struct lido__cell *cell, const struct lido_conn *conn,
+                    const char *sql, int rc, struct lido_error *story)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    int is_disconnect = 0;
+    struct lido_error other = LIDO_ERROR_INIT;
+    struct lido_event what = {
+        .conn = conn, .sql = sql, .error = story, .is_disconnect = &is_disconnect
+    };
+
+    if (!lido__lease_is_good(cell, conn->generation) || !is_wanted(cell))
+        return rc;
+    if (lido__record_fire(record->pool, record, LIDO__HANDLE_ERROR, &what, &other) !=
+        LIDO_OK)
+        *story = other;
+    if (is_disconnect && lido__lease_is_good(cell, conn->generation)) {
+        lido__pool_stamp(record->pool, record);
+        lido__record_expire_at(record, INT64_MIN);
+    }
+    return story->code != LIDO_OK ? story->code : rc; /* it is no success all the same */
+}
+
+int lido__error_answer(const struct lido__cell *cell, const struct lido_conn *conn,
+                       const char *sql, int rc, struct lido_error *err)
+{
+    struct lido_error story = { .code = rc };
+
+    if (rc == LIDO_OK || !lido__lease_is_good(cell, conn->generation) ||
+        rc != cell->trouble || !is_wanted(cell))
+        return rc;
+    if (err != NULL)
+        story = *err;
+    else
+        snprintf(story.text, sizeof story.text, "%s", lido_status_name(rc));
+    rc = lido__error_ask(cell, conn, sql, rc, &story);
+    if (err != NULL)
+        *err = story;
+    return rc;
+}
