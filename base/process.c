@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * This process: its version, the SQLite it is linked to, whether it was forked, its threads.
+ * This process: its version, the SQLite it is linked to and what is set for all of it, whether
+ * it was forked, its threads.
  *
  * The mark's page is made by the first pool and never given back.  `open_pools` lives beside
  * it in ordinary memory and is therefore inherited: a child that was forked while no pool
@@ -9,6 +10,8 @@
  * Threads: any; `lock` guards open_pools and the making of the page.
  */
 #include "base/process.h"
+
+#include <lido/process.h>
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -45,6 +48,20 @@ const char *lido_version(void)
 int lido_version_number(void)
 {
     return LIDO_VERSION_NUMBER;
+}
+
+/* Whether SQLite is in use already is known to SQLite alone: it may be by other code. */
+int lido_process_tune(struct lido_error *err)
+{
+    int rc = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+
+    if (rc == SQLITE_MISUSE)
+        return lido_fail(err, rc,
+                         "SQLite was in use already, and what holds for the whole process "
+                         "can be set only before: nothing was changed");
+    if (rc != SQLITE_OK)
+        return lido_fail(err, rc, "SQLITE_CONFIG_MEMSTATUS: %s", sqlite3_errstr(rc));
+    return LIDO_OK;
 }
 
 int lido__fail_forked(struct lido_error *err)

@@ -12,6 +12,7 @@
 #include <lido/log.h>
 #include <lido/manager.h>
 #include <lido/pool.h>
+#include <lido/process.h>
 #include <lido/record.h>
 #include <lido/run.h>
 #include <lido/status.h>
