@@ -6,6 +6,11 @@
  * is read in the type that it has and written anew.  SQLite takes what it does not
  * understand without a word, so each one is asked for afterwards.
  *
+ * Those that need the schema (auto_vacuum, cache_size, journal_mode, max_page_count,
+ * synchronous) are not put together in a transaction: SQLite reads the schema with the first of
+ * them and keeps it, so a list locks the file once already.  A transaction would be a second
+ * lock, and journal_mode and synchronous are refused in one.
+ *
  * What is not in the table: settings of the process (soft_heap_limit), of one transaction
  * (defer_foreign_keys), contents of the file (user_version), and what lido does by itself
  * (busy_timeout).
