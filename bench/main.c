@@ -22,6 +22,7 @@ static const struct {
     { "checkout", command_checkout, "a checkout and check-in, beside a lock and libzdb" },
     { "statement", command_statement,
       "a cached statement and a transaction, beside SQLite's" },
+    { "tune", command_tune, "what lido_process_tune() brings, with threads" },
 };
 static const size_t n_commands = sizeof commands / sizeof commands[0];
 

@@ -36,9 +36,10 @@ struct summary ratio_value(const struct results *results, const struct ratio *ra
         const struct sample *under = results->rounds[i].samples[ratio->under];
 
         /* Throughput of n threads is n by the time; the n cancel out between the two. */
-        results->scratch[i] = ratio->is_scaling ? (over[0].real_ns / over[1].real_ns) /
-                                                      (under[0].real_ns / under[1].real_ns)
-                                                : over[0].real_ns / under[0].real_ns;
+        results->scratch[i] =
+            ratio->is_scaling ? (over[0].real_ns / over[1].real_ns) /
+                                    (under[0].real_ns / under[1].real_ns)
+                              : over[ratio->level].real_ns / under[ratio->level].real_ns;
     }
     return measure_summary(results->scratch, results->n_rounds);
 }

@@ -19,7 +19,8 @@
 /* What one number is to another: formed in each round, so that a slow round cancels out. */
 struct ratio {
     const char *name;
-    unsigned over, under; /* numbers of subjects, at the first level */
+    unsigned over, under; /* numbers of subjects */
+    unsigned level;       /* at which they are compared */
     bool is_scaling; /* two threads' throughput by one's, of `over` by that of `under` */
     double at_most;  /* the target, or 0 */
     double at_least; /* the target, or 0 */

@@ -71,5 +71,29 @@ if TMPDIR=$work "$1" statement --plot=x 2> /dev/null; then
     exit 1
 fi
 
+TMPDIR=$work "$1" tune --quick --rounds 1 --json > "$work/out.json"
+python3 - "$work/out.json" <<'EOF'
+import json
+import sys
+
+with open(sys.argv[1], encoding='utf-8') as file:
+    document = json.load(file)
+
+assert document['schema'] == 'lido.bench.tune/1', document['schema']
+names = {b['run_name'] for b in document['benchmarks']}
+assert names == {f'tune/{subject}/threads:{threads}' for subject in ('prepared', 'prepared/tuned')
+                 for threads in (1, 2, 4)}, names
+for b in document['benchmarks']:
+    assert 0 < b['min'] <= b['real_time'] <= b['max'] and b['iterations'] > 0, b['name']
+times = {b['run_name']: b['real_time'] for b in document['benchmarks']}
+ratios = document['ratios']
+assert len(ratios) == 3, ratios
+for suffix, threads in (('', 1), ('_2_threads', 2), ('_4_threads', 4)):
+    plain, tuned = (times[f'tune/{subject}/threads:{threads}']
+                    for subject in ('prepared', 'prepared/tuned'))
+    ratio = ratios['plain_to_tuned' + suffix]
+    assert abs(ratio * tuned / plain - 1) < 0.01, (suffix, ratio, plain, tuned)
+EOF
+
 # Nothing is left behind but what this test wrote.
 test "$(ls -A "$work")" = out.json
