@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Before: a has 60, b has 40, the counter says 1, the table "old" is there, the filler is of
+ * ones.  After: 30 and 70, 2, "made" with its index and two rows in place of "old", and a
+ * filler of twos.  Anything between is broken.
+ *
+ * Threads: one.
+ */
+#include "ledger.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MOST 65536 /* bytes of a file */
+
+static char folder[60], path[80], copy[80], url[500];
+static char image[MOST];
+static size_t image_size;
+static char story[300];
+
+/* --- files ------------------------------------------------------------------------------ */
+
+static const char *const endings[] = { "", "-journal", "-wal", "-shm" };
+
+static const char *file_of(const char *database, int ending)
+{
+    static char name[100];
+
+    snprintf(name, sizeof name, "%s%s", database, endings[ending]);
+    return name;
+}
+
+static void remove_files(const char *database)
+{
+    for (int i = 0; i < 4; i++)
+        unlink(file_of(database, i));
+}
+
+static size_t read_file(const char *name, char *bytes, size_t most)
+{
+    FILE *file = fopen(name, "r");
+    size_t size;
+
+    if (file == NULL)
+        return 0;
+    size = fread(bytes, 1, most, file);
+    cr_assert(feof(file), "%s is too large", name);
+    fclose(file);
+    return size;
+}
+
+static void write_file(const char *name, const char *bytes, size_t size)
+{
+    FILE *file = fopen(name, "w");
+
+    cr_assert_not_null(file, "%s", name);
+    cr_assert_eq(fwrite(bytes, 1, size, file), size);
+    cr_assert_eq(fclose(file), 0);
+}
+
+static void run(sqlite3 *db, const char *sql)
+{
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s: %s", sql,
+                 sqlite3_errmsg(db));
+}
+
+void ledger_make(const char *journal)
+{
+    char text[60];
+    sqlite3 *db;
+
+    snprintf(folder, sizeof folder, "%s/lido-ledger-XXXXXX",
+             access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a.db", folder);
+    snprintf(copy, sizeof copy, "%s/copy.db", folder);
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    snprintf(text, sizeof text, "PRAGMA page_size=512; PRAGMA journal_mode=%s", journal);
+    run(db, text);
+    run(db, "CREATE TABLE a (id INTEGER PRIMARY KEY, amount);"
+            "CREATE TABLE b (id INTEGER PRIMARY KEY, amount);"
+            "CREATE TABLE counter (n); CREATE TABLE old (x); CREATE TABLE filler (x);"
+            "INSERT INTO a VALUES (1, 60); INSERT INTO b VALUES (1, 40);"
+            "INSERT INTO counter VALUES (1); INSERT INTO old VALUES (1);"
+            "WITH RECURSIVE k(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM k WHERE i < 6)"
+            " INSERT INTO filler SELECT replace(hex(zeroblob(200)), '0', '1') FROM k");
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    image_size = read_file(path, image, sizeof image);
+}
+
+void ledger_remove(void)
+{
+    remove_files(path);
+    remove_files(copy);
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+void ledger_restore(void)
+{
+    remove_files(path);
+    write_file(path, image, image_size);
+}
+
+const char *ledger_path(void)
+{
+    return path;
+}
+
+const char *ledger_url(const char *more)
+{
+    snprintf(url, sizeof url,
+             "sqlite:///%s?pool=queue&pool_size=1&max_overflow=0&timeout=0&synchronous=full"
+             "&cache_size=4&wal_autocheckpoint=20%s",
+             path, more);
+    return url;
+}
+
+/* --- the transaction -------------------------------------------------------------------- */
+
+static const struct step {
+    int (*savepoint)(const struct lido_conn *, const char *, struct lido_error *);
+    const char *text; /* the name of a savepoint, or SQL */
+} steps[] = {
+    { NULL, "UPDATE a SET amount = amount - 30" },
+    { lido_txn_savepoint, "one" },
+    { NULL, "UPDATE b SET amount = amount + 7" },
+    { NULL, "CREATE TABLE never (x)" },
+    { lido_txn_rollback_to, "one" },
+    { NULL, "UPDATE b SET amount = amount + 30" },
+    { lido_txn_release, "one" },
+    { lido_txn_savepoint, "two" },
+    { NULL, "CREATE TABLE made (x)" },
+    { NULL, "CREATE UNIQUE INDEX made_x ON made (x)" },
+    { NULL, "INSERT INTO made VALUES (1), (2)" },
+    { NULL, "DROP TABLE old" },
+    { lido_txn_release, "two" },
+    { NULL, "UPDATE filler SET x = replace(x, '1', '2')" },
+    { NULL, "UPDATE counter SET n = n + 1" },
+};
+
+int ledger_steps(void)
+{
+    return sizeof steps / sizeof steps[0];
+}
+
+int ledger_step(const struct lido_conn *conn, int step, struct lido_error *err)
+{
+    const struct step *at = &steps[step];
+
+    return at->savepoint != NULL ? at->savepoint(conn, at->text, err)
+                                 : lido_conn_exec(conn, at->text, err);
+}
+
+int ledger_work(void *ctx, const struct lido_conn *conn, struct lido_error *err)
+{
+    int rc = LIDO_OK;
+
+    (void)ctx;
+    for (int i = 0; i < ledger_steps() && rc == LIDO_OK; i++)
+        rc = ledger_step(conn, i, err);
+    return rc;
+}
+
+/* --- what is there ---------------------------------------------------------------------- */
+
+/* One text that says all: answers SQLite's code. */
+static int ask(sqlite3 *db, const char *sql, char *out, size_t size)
+{
+    sqlite3_stmt *stmt;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+
+    out[0] = '\0';
+    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        snprintf(out, size, "%s", (const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc & 0xff;
+}
+
+static const char summary[] =
+    "SELECT group_concat(what, ' ') FROM ("
+    "SELECT (SELECT sum(amount) FROM a) || '+' || (SELECT sum(amount) FROM b) AS what "
+    "UNION ALL SELECT 'n' || (SELECT group_concat(n) FROM counter) "
+    "UNION ALL SELECT count(*) || 'x' || min(substr(x, 1, 1)) || max(substr(x, -1)) FROM "
+    "filler UNION ALL SELECT (SELECT group_concat(name) FROM (SELECT name FROM "
+    "sqlite_master WHERE name NOT IN ('a', 'b', 'counter', 'filler') ORDER BY name)))";
+
+enum ledger ledger_look(sqlite3 *db)
+{
+    char check[100];
+    int rc = ask(db, summary, story, sizeof story);
+
+    if (rc == SQLITE_OK)
+        rc = ask(db, "SELECT * FROM pragma_integrity_check", check, sizeof check);
+    if (rc == SQLITE_OK && strcmp(check, "ok") != 0)
+        snprintf(story, sizeof story, "not sound: %s", check);
+    else if (rc != SQLITE_OK)
+        snprintf(story, sizeof story, "cannot be read: %s", sqlite3_errmsg(db));
+    if (rc == SQLITE_BUSY)
+        return LEDGER_BUSY;
+    if (strcmp(story, "60+40 n1 6x11 old") == 0)
+        return LEDGER_BEFORE;
+    if (strcmp(story, "30+70 n2 6x22 made,made_x") != 0)
+        return LEDGER_BROKEN;
+    rc = ask(db, "SELECT group_concat(x) FROM made", check, sizeof check);
+    return rc == SQLITE_OK && strcmp(check, "1,2") == 0 ? LEDGER_AFTER : LEDGER_BROKEN;
+}
+
+static enum ledger look_at(const char *name)
+{
+    enum ledger state;
+    sqlite3 *db;
+
+    cr_assert_eq(sqlite3_open_v2(name, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    state = ledger_look(db);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    return state;
+}
+
+enum ledger ledger_look_beside(void)
+{
+    return look_at(path);
+}
+
+/* In a child, which has no locks to lose by closing a file. */
+static void copy_files(void)
+{
+    static char bytes[MOST];
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0) {
+        for (int i = 0; i < 3; i++) {
+            size_t size = read_file(file_of(path, i), bytes, sizeof bytes);
+
+            unlink(file_of(copy, i));
+            if (size > 0)
+                write_file(file_of(copy, i), bytes, size);
+        }
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0, "the files could not be copied");
+}
+
+enum ledger ledger_look_after_crash(void)
+{
+    enum ledger state;
+
+    copy_files();
+    state = look_at(copy);
+    remove_files(copy);
+    return state;
+}
+
+const char *ledger_story(enum ledger state)
+{
+    switch (state) {
+    case LEDGER_BEFORE: return "before";
+    case LEDGER_AFTER: return "after";
+    case LEDGER_BROKEN: break;
+    case LEDGER_BUSY: break;
+    }
+    return story;
+}
