@@ -103,10 +103,25 @@ static int sqlite_ping(void *ctx, void *handle, struct lido_error *err)
 }
 
 /*
- * A progress handler may interrupt a COMMIT that is done already.  It may as well interrupt
- * what a virtual table (FTS5) writes during COMMIT, and then all is rolled back.  Code, text
- * and autocommit are the same for both, so nobody can tell.
+ * True if a COMMIT that SQLite answered so, and that is over, may have been done.
+ *
+ * A progress handler may interrupt one that is done already.  It may as well interrupt what a
+ * virtual table (FTS5) writes during COMMIT, and then all is rolled back.  Code, text and
+ * autocommit are the same for both, so nobody can tell.
+ *
+ * A file's error may rise after the journal is gone (its folder not synced, the lock not given
+ * back): then it is committed for good.  In the write-ahead log the last frame may be written
+ * and not synced, or memory be out for its index: then others do not see it, and whoever
+ * recovers the log after a crash does.
  */
+static bool may_be_done(int rc)
+{
+    const int code = rc & 0xff;
+
+    return code == SQLITE_INTERRUPT || code == SQLITE_IOERR || code == SQLITE_FULL ||
+           code == SQLITE_NOMEM;
+}
+
 int lido__sqlite_commit(sqlite3 *db, struct lido__own_texts *texts, const char *doing,
                         int *outcome, struct lido_error *err)
 {
@@ -121,7 +136,7 @@ int lido__sqlite_commit(sqlite3 *db, struct lido__own_texts *texts, const char *
         lido__sqlite_fail(db, rc, doing, err);
     if (!sqlite3_get_autocommit(db))
         *outcome = LIDO_OUTCOME_OPEN;
-    else if (was_open && (rc & 0xff) == SQLITE_INTERRUPT)
+    else if (was_open && may_be_done(rc))
         *outcome = LIDO_OUTCOME_UNKNOWN;
     else
         *outcome = rc == SQLITE_OK ? LIDO_OUTCOME_COMMITTED : LIDO_OUTCOME_ROLLED_BACK;

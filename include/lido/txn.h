@@ -47,8 +47,10 @@ extern "C" {
 #define LIDO_TXN_WRITE   3 /* holds the write lock */
 #define LIDO_TXN_UNKNOWN 4 /* the driver cannot tell */
 
-/* How a commit or a rollback ended.  Unknown: COMMIT was interrupted when it may have been
-   done, SQL text had ended the transaction before, or a remote driver lost its answer. */
+/* How a commit or a rollback ended.  Unknown: COMMIT was interrupted, or failed by
+   SQLITE_IOERR, SQLITE_FULL or SQLITE_NOMEM, when it may have been done (a journal that is gone
+   before the error, a log that a crash would find whole); SQL text had ended the transaction
+   before; or a remote driver lost its answer. */
 #define LIDO_OUTCOME_UNKNOWN     0
 #define LIDO_OUTCOME_COMMITTED   1
 #define LIDO_OUTCOME_ROLLED_BACK 2 /* by the call, or by SQLite in it */
