@@ -18,9 +18,12 @@
 #define MOST 65536 /* bytes of a file */
 
 static char folder[60], path[80], copy[80], url[500];
+static const char *journal_mode;
 static char image[MOST];
 static size_t image_size;
 static char story[300];
+static pid_t copier; /* 0: none was needed yet */
+static int ask_copier, copier_done;
 
 /* --- files ------------------------------------------------------------------------------ */
 
@@ -73,6 +76,7 @@ void ledger_make(const char *journal)
     char text[60];
     sqlite3 *db;
 
+    journal_mode = journal;
     snprintf(folder, sizeof folder, "%s/lido-ledger-XXXXXX",
              access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
     cr_assert_not_null(mkdtemp(folder));
@@ -92,13 +96,6 @@ void ledger_make(const char *journal)
     image_size = read_file(path, image, sizeof image);
 }
 
-void ledger_remove(void)
-{
-    remove_files(path);
-    remove_files(copy);
-    cr_assert_eq(rmdir(folder), 0);
-}
-
 void ledger_restore(void)
 {
     remove_files(path);
@@ -114,8 +111,8 @@ const char *ledger_url(const char *more)
 {
     snprintf(url, sizeof url,
              "sqlite:///%s?pool=queue&pool_size=1&max_overflow=0&timeout=0&synchronous=full"
-             "&cache_size=4&wal_autocheckpoint=20%s",
-             path, more);
+             "&cache_size=4&wal_autocheckpoint=20&journal_mode=%s%s",
+             path, journal_mode, more);
     return url;
 }
 
@@ -225,32 +222,64 @@ enum ledger ledger_look_beside(void)
     return look_at(path);
 }
 
-/* In a child, which has no locks to lose by closing a file. */
-static void copy_files(void)
+/* The copier is a process of its own, which has no locks to lose by closing a file.  It copies
+   for each byte, and ends with the pipe. */
+static void copy_files(int asked, int done)
 {
     static char bytes[MOST];
-    int status = -1;
-    pid_t child = fork();
+    char byte;
 
-    if (child == 0) {
+    while (read(asked, &byte, 1) == 1) {
         for (int i = 0; i < 3; i++) {
             size_t size = read_file(file_of(path, i), bytes, sizeof bytes);
 
-            unlink(file_of(copy, i));
             if (size > 0)
                 write_file(file_of(copy, i), bytes, size);
         }
+        if (write(done, &byte, 1) != 1)
+            return;
+    }
+}
+
+static void start_copier(void)
+{
+    int asked[2], done[2];
+
+    cr_assert_eq(pipe(asked), 0);
+    cr_assert_eq(pipe(done), 0);
+    copier = fork();
+    cr_assert_geq(copier, 0);
+    if (copier == 0) {
+        close(asked[1]);
+        close(done[0]);
+        copy_files(asked[0], done[1]);
         _exit(0);
     }
-    cr_assert_eq(waitpid(child, &status, 0), child);
-    cr_assert_eq(status, 0, "the files could not be copied");
+    close(asked[0]);
+    close(done[1]);
+    ask_copier = asked[1];
+    copier_done = done[0];
+}
+
+static void end_copier(void)
+{
+    if (copier <= 0)
+        return;
+    close(ask_copier);
+    close(copier_done);
+    cr_assert_eq(waitpid(copier, NULL, 0), copier);
+    copier = 0;
 }
 
 enum ledger ledger_look_after_crash(void)
 {
     enum ledger state;
+    char byte = 'c';
 
-    copy_files();
+    if (copier == 0)
+        start_copier();
+    cr_assert_eq(write(ask_copier, &byte, 1), 1);
+    cr_assert_eq(read(copier_done, &byte, 1), 1);
     state = look_at(copy);
     remove_files(copy);
     return state;
@@ -265,4 +294,12 @@ const char *ledger_story(enum ledger state)
     case LEDGER_BUSY: break;
     }
     return story;
+}
+
+void ledger_remove(void)
+{
+    end_copier();
+    remove_files(path);
+    remove_files(copy);
+    cr_assert_eq(rmdir(folder), 0);
 }
