@@ -58,7 +58,7 @@ static void begin_test(const char *journal)
     mine = others = NONE;
     ledger_make(journal);
     other_start(ledger_path());
-    cr_assert_eq(lido_pool_open(&pool, ledger_url(""), NULL, &err), LIDO_OK, "%s",
+    cr_assert_eq(lido_pool_open(&pool, ledger_url(LEDGER_QUEUE), NULL, &err), LIDO_OK, "%s",
                  err.text);
 }
 

@@ -85,7 +85,8 @@ static void live(const struct plan *plan, int to_parent)
     lido_pool *pool;
     char outcome;
 
-    must(lido_pool_open(&pool, ledger_url("&vfs=failing"), NULL, &err), "open");
+    must(lido_pool_open(&pool, ledger_url(LEDGER_QUEUE "&vfs=failing"), NULL, &err),
+         "open");
     must(lido_pool_checkout(pool, &conn, NULL, &err), "checkout");
     outcome = (char)transact(plan, &conn);
     if (plan->how != LEAVES && write(to_parent, &outcome, 1) != 1)
@@ -119,7 +120,7 @@ static lido_pool *open_pool(void)
 {
     lido_pool *pool;
 
-    cr_assert_eq(lido_pool_open(&pool, ledger_url(""), NULL, &err), LIDO_OK, "%s",
+    cr_assert_eq(lido_pool_open(&pool, ledger_url(LEDGER_QUEUE), NULL, &err), LIDO_OK, "%s",
                  err.text);
     return pool;
 }

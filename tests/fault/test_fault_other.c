@@ -91,7 +91,7 @@ static void expect_rows(int in_a, int in_b)
 
 Test(fault_other, a_snapshot_that_is_old_cannot_be_written_from)
 {
-    begin_test("wal", "");
+    begin_test("wal", LEDGER_QUEUE);
     check_out();
     cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
     cr_assert_eq(lido_txn_savepoint(&conn, "s", &err), LIDO_OK);
@@ -163,7 +163,7 @@ static int be_in_the_way(void *ctx, const struct lido_conn *lease, struct lido_e
 
 static void repeat(const char *journal, lido_run_fn fn)
 {
-    begin_test(journal, "");
+    begin_test(journal, LEDGER_QUEUE);
     cr_assert_eq(go(LIDO_DEFERRED, fn, 20000), LIDO_OK, "%s", err.text);
     cr_expect_eq(outcome, LIDO_OUTCOME_COMMITTED);
     cr_expect_eq(runs, 2);
@@ -203,7 +203,7 @@ Test(fault_other, a_run_commits_again_when_a_reader_is_gone)
                                                .commit = release_reader };
     int commits = 0;
 
-    begin_test("delete", "");
+    begin_test("delete", LEDGER_QUEUE);
     cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &events, &commits, NULL, &err),
                  LIDO_OK);
     other("BEGIN; SELECT * FROM a");
@@ -218,7 +218,7 @@ Test(fault_other, a_run_commits_again_when_a_reader_is_gone)
 
 Test(fault_other, a_run_without_time_gives_up_and_leaves_nothing)
 {
-    begin_test("delete", "");
+    begin_test("delete", LEDGER_QUEUE);
     other(WRITES);
     cr_expect_eq(go(LIDO_IMMEDIATE, only_write, 0), SQLITE_BUSY);
     cr_expect_eq(runs, 0);
@@ -240,7 +240,7 @@ Test(fault_other, a_run_without_time_gives_up_and_leaves_nothing)
 
 Test(fault_other, what_begins_by_itself_meets_the_lock_and_leaves_none_open)
 {
-    begin_test("wal", "&begin=immediate&autobegin=write");
+    begin_test("wal", LEDGER_QUEUE "&begin=immediate&autobegin=write");
     check_out();
     other(WRITES);
     cr_expect_eq(lido_txn_savepoint(&conn, "s", &err), SQLITE_BUSY);
@@ -261,7 +261,7 @@ Test(fault_other, what_begins_by_itself_meets_the_lock_and_leaves_none_open)
 /* The check-in cannot commit, so nothing of it is there, and no lock stays. */
 Test(fault_other, a_commit_at_check_in_that_meets_a_reader_is_rolled_back)
 {
-    begin_test("delete", "&pool_reset_on_return=commit");
+    begin_test("delete", LEDGER_QUEUE "&pool_reset_on_return=commit");
     check_out();
     other("BEGIN; SELECT * FROM a");
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
@@ -275,7 +275,7 @@ Test(fault_other, a_commit_at_check_in_that_meets_a_reader_is_rolled_back)
 
 Test(fault_other, a_connection_that_cannot_be_opened_for_a_lock_is_told_and_not_lost)
 {
-    begin_test("delete", "");
+    begin_test("delete", LEDGER_QUEUE);
     other(EXCLUDES);
     cr_expect_eq(lido_pool_checkout(pool, &conn, NULL, &err), SQLITE_BUSY, "%s", err.text);
     cr_expect_null(conn.cell);
@@ -291,7 +291,7 @@ Test(fault_other, a_connection_that_cannot_be_opened_for_a_lock_is_told_and_not_
 /* In the middle of a transaction of lido's that waits for it. */
 static void kill_with_lock(const char *journal, const char *takes, int reads)
 {
-    begin_test(journal, "");
+    begin_test(journal, LEDGER_QUEUE);
     check_out();
     cr_assert_eq(run("SELECT * FROM a"), LIDO_OK); /* something is in the cache */
     other(takes);
@@ -333,7 +333,7 @@ static int64_t size_of(const char *ending)
 /* What it had written to the file before its commit is undone by lido's first read. */
 static void kill_with_pages(const char *journal, const char *ending)
 {
-    begin_test(journal, "");
+    begin_test(journal, LEDGER_QUEUE);
     check_out();
     cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
     other(SPILLS);

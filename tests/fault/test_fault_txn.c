@@ -20,6 +20,8 @@
 #define STRIDE 1
 #endif
 
+#define QUEUE LEDGER_QUEUE "&vfs=failing"
+
 enum fault { ONCE, FROM_THEN_ON, MEMORY };
 
 /* What the caller does: commits, trying each step that failed once more, or not; rolls back; or
@@ -33,7 +35,7 @@ struct plan {
     int mode;
 };
 
-static const char *journal;
+static const char *journal, *more; /* of the URL */
 static struct lido_error err;
 static lido_pool *pool;
 static struct lido_conn conn;
@@ -151,7 +153,7 @@ static bool live(const struct plan *plan, int nth)
     bool fired;
 
     ledger_restore();
-    cr_assert_eq(lido_pool_open(&pool, ledger_url("&vfs=failing"), NULL, &err), LIDO_OK);
+    cr_assert_eq(lido_pool_open(&pool, ledger_url(more), NULL, &err), LIDO_OK);
     cr_assert_eq(lido_pool_checkout(pool, &conn, NULL, &err), LIDO_OK, "%s", err.text);
     arm(plan, nth);
     outcome = transact(plan, &rc);
@@ -190,9 +192,10 @@ static void sweep(struct plan plan)
     cr_assert_gt(nth, 20, "%s: %d points only", journal, nth);
 }
 
-static void sweep_calls(const char *journal_)
+static void sweep_calls(const char *journal_, const char *more_)
 {
     journal = journal_;
+    more = more_;
     ledger_make(journal);
     sweep((struct plan){ ONCE, FAILING_VFS_FAIL, GOES_ON, LIDO_IMMEDIATE });
     sweep((struct plan){ ONCE, FAILING_VFS_LATE, GIVES_UP, LIDO_DEFERRED });
@@ -206,27 +209,39 @@ static void sweep_calls(const char *journal_)
 
 Test(fault_txn, each_call_with_a_journal_that_is_deleted)
 {
-    sweep_calls("delete");
+    sweep_calls("delete", QUEUE);
 }
 
 Test(fault_txn, each_call_with_a_journal_that_is_truncated)
 {
-    sweep_calls("truncate");
+    sweep_calls("truncate", QUEUE);
 }
 
 Test(fault_txn, each_call_with_a_journal_that_stays)
 {
-    sweep_calls("persist");
+    sweep_calls("persist", QUEUE);
 }
 
 Test(fault_txn, each_call_with_the_write_ahead_log)
 {
-    sweep_calls("wal");
+    sweep_calls("wal", QUEUE);
+}
+
+/* A connection that leases share, and whose transaction is one lease's. */
+Test(fault_txn, each_call_on_a_shared_connection)
+{
+    sweep_calls("wal", "&pool=static&vfs=failing");
+}
+
+Test(fault_txn, each_call_when_transactions_begin_by_themselves)
+{
+    sweep_calls("wal", LEDGER_QUEUE "&vfs=failing&autobegin=read&begin=immediate");
 }
 
 static void sweep_memory(const char *journal_, enum how how, int mode)
 {
     journal = journal_;
+    more = QUEUE;
     ledger_make(journal);
     sweep((struct plan){ MEMORY, FAILING_VFS_FAIL, how, mode });
     ledger_remove();

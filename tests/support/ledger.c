@@ -110,7 +110,7 @@ const char *ledger_path(void)
 const char *ledger_url(const char *more)
 {
     snprintf(url, sizeof url,
-             "sqlite:///%s?pool=queue&pool_size=1&max_overflow=0&timeout=0&synchronous=full"
+             "sqlite:///%s?timeout=0&synchronous=full"
              "&cache_size=4&wal_autocheckpoint=20&journal_mode=%s%s",
              path, journal_mode, more);
     return url;

@@ -22,7 +22,9 @@ void ledger_remove(void);
 /* The file as it was made; nobody may have it open. */
 void ledger_restore(void);
 
-/* Its path, and the URL of a pool on it; `more` follows as "&key=value". */
+/* Its path, and the URL of a pool on it; `more` follows as "&key=value", with the kind of the
+   pool. */
+#define LEDGER_QUEUE "&pool=queue&pool_size=1&max_overflow=0"
 const char *ledger_path(void);
 const char *ledger_url(const char *more);
 
