@@ -36,7 +36,7 @@ static enum lock mine, others; /* as the rules say */
 static int64_t rows, rows_of_other;
 static char now[120]; /* for the text of a failing assertion */
 
-TestSuite(fault_busy, .timeout = 60);
+TestSuite(fault_busy, .fini = ledger_remove, .timeout = 60);
 
 /* --- the two sides ---------------------------------------------------------------------- */
 

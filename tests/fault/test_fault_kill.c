@@ -45,7 +45,7 @@ static void set_up(void)
     failing_vfs_install();
 }
 
-TestSuite(fault_kill, .init = set_up, .timeout = 60);
+TestSuite(fault_kill, .init = set_up, .fini = ledger_remove, .timeout = 60);
 
 /* --- the child -------------------------------------------------------------------------- */
 

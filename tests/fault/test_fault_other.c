@@ -24,7 +24,7 @@ static struct lido_conn conn;
 static int outcome, runs;
 static int calls; /* of the function that is run */
 
-TestSuite(fault_other, .timeout = 30);
+TestSuite(fault_other, .fini = ledger_remove, .timeout = 30);
 
 /* --- the two sides ---------------------------------------------------------------------- */
 

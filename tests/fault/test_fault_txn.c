@@ -47,7 +47,7 @@ static void set_up(void)
     failing_vfs_install();
 }
 
-TestSuite(fault_txn, .init = set_up, .timeout = 100);
+TestSuite(fault_txn, .init = set_up, .fini = ledger_remove, .timeout = 100);
 
 static void arm(const struct plan *plan, int nth)
 {

@@ -298,8 +298,11 @@ const char *ledger_story(enum ledger state)
 
 void ledger_remove(void)
 {
+    if (folder[0] == '\0')
+        return;
     end_copier();
     remove_files(path);
     remove_files(copy);
-    cr_assert_eq(rmdir(folder), 0);
+    rmdir(folder);
+    folder[0] = '\0';
 }

@@ -15,7 +15,7 @@
 #include <lido/lido.h>
 
 /* Makes the folder and the file in that journal mode ("delete", "truncate", "persist", "wal"),
-   and remembers its bytes; at the end all is removed. */
+   and remembers its bytes.  At the end all is removed, if it is there: for .fini too. */
 void ledger_make(const char *journal);
 void ledger_remove(void);
 
