@@ -418,14 +418,25 @@ void lido__pool_stamp(lido_pool *pool, const struct lido_record *record)
    stays to be. */
 int lido__record_restrict(struct lido_record *record, struct lido_error *err)
     LIDO_TSA(locks_excluded(record->pool->lock));
-int lido__record_restore(struct lido_record *record, struct lido_error *err)
+int lido__record_unrestrict(struct lido_record *record, struct lido_error *err)
     LIDO_TSA(locks_excluded(record->pool->lock));
+static inline int lido__record_restore(struct lido_record *record, struct lido_error *err)
+{
+    return lido__read(&record->is_restricted) == 0 ? LIDO_OK
+                                                   : lido__record_unrestrict(record, err);
+}
 /* The same with read_uncommitted. */
 int lido__record_isolate(struct lido_record *record, int read_uncommitted,
                          struct lido_error *err)
     LIDO_TSA(locks_excluded(record->pool->lock));
-int lido__record_restore_isolation(struct lido_record *record, struct lido_error *err)
+int lido__record_unisolate(struct lido_record *record, struct lido_error *err)
     LIDO_TSA(locks_excluded(record->pool->lock));
+static inline int lido__record_restore_isolation(struct lido_record *record,
+                                                 struct lido_error *err)
+{
+    return lido__read(&record->isolation_was) == 0 ? LIDO_OK
+                                                   : lido__record_unisolate(record, err);
+}
 
 /* pool/checkin.c: a record that is RETURNING goes back. */
 int lido__record_return(lido_pool *pool, struct lido_record *record,

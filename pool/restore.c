@@ -41,11 +41,11 @@ int lido__record_restrict(struct lido_record *record, struct lido_error *err)
     return rc;
 }
 
-int lido__record_restore(struct lido_record *record, struct lido_error *err)
+int lido__record_unrestrict(struct lido_record *record, struct lido_error *err)
 {
     int was, rc;
 
-    if (lido__read(&record->is_restricted) == 0 || record->handle == NULL)
+    if (record->handle == NULL)
         return LIDO_OK;
     rc = set(record, LIDO_PROPERTY_READ_ONLY, 0, &was, err);
     if (rc == LIDO_OK)
@@ -63,9 +63,9 @@ int lido__record_isolate(struct lido_record *record, int read_uncommitted,
     return rc;
 }
 
-int lido__record_restore_isolation(struct lido_record *record, struct lido_error *err)
+int lido__record_unisolate(struct lido_record *record, struct lido_error *err)
 {
-    uint64_t was = lido__read(&record->isolation_was);
+    const uint64_t was = lido__read(&record->isolation_was);
     int now, rc;
 
     if (was == 0 || record->handle == NULL)

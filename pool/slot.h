@@ -75,21 +75,17 @@ struct lido__cell {
     bool is_bound;
 
     /* The holder's. */
-    bool is_beginning : 1; /* begin hooks run: a begin inside is a recursion */
-    bool has_begun : 1;    /* lido_txn_begin succeeded and nothing ended it since */
-    bool
-        is_autocommit : 1; /* the lease's isolation is AUTOCOMMIT: what begins a transaction
-                               by itself does not on this lease; at its start as the pool has
-                               it */
-    bool has_isolation : 1; /* it set read_uncommitted, which its end sets back */
-    bool is_ending : 1;     /* COMMIT or ROLLBACK runs, and is not to be interrupted */
-    bool has_cancel : 1;    /* `cancel` is set */
-    bool has_limit : 1;     /* `limit_ends_ns` is set */
-    bool has_own_limit : 1; /* `limit_ms` is set */
-    bool has_timed_out : 1; /* rolled back for its limit, and the caller has not ended it */
-    int trouble;            /* what SQLite said last, if it was an error; for the runner */
-
-    struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
+    bool is_beginning;  /* begin hooks run: a begin inside is a recursion */
+    bool has_begun;     /* lido_txn_begin succeeded and nothing ended it since */
+    bool is_autocommit; /* the lease's isolation is AUTOCOMMIT: what begins a transaction by
+                           itself does not on this lease; at its start as the pool has it */
+    bool has_isolation; /* it set read_uncommitted, which its end sets back */
+    bool is_ending;     /* COMMIT or ROLLBACK runs, and is not to be interrupted */
+    bool has_cancel;    /* `cancel` is set */
+    bool has_limit;     /* `limit_ends_ns` is set */
+    bool has_own_limit; /* `limit_ms` is set */
+    bool has_timed_out; /* rolled back for its limit, and the caller has not ended it */
+    int trouble;        /* what SQLite said last, if it was an error; for the runner */
 
     /* One thread at a time writes them, the holder. */
     lido__word checkins;
@@ -99,6 +95,8 @@ struct lido__cell {
     lido__word file;
     lido__word line;
     lido__word label[LIDO__LABEL_WORDS];
+
+    struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
 
     /* Why it is to stop (pool/stop.c); a checkout touches none of it. */
     lido__word cancelled; /* the lease that was, as lido__cancelled_word(); by any thread */
