@@ -335,7 +335,11 @@ void lido__share_txn_leave(struct lido__cell *cell);
 /* Before a transaction is ended: one that is nobody's, for SQL text began it, is the cell's. */
 void lido__share_txn_claim(struct lido__cell *cell);
 /* False if another lease has the transaction. */
-bool lido__share_txn_is_mine(const struct lido__cell *cell);
+bool lido__share_txn_is_held(const struct lido__cell *cell);
+static inline bool lido__share_txn_is_mine(const struct lido__cell *cell)
+{
+    return cell == &lido__cell_record(cell)->own || lido__share_txn_is_held(cell);
+}
 
 /* pool/threads.c: what a thread leaves behind when it ends. */
 void lido__threads_bind(lido_pool *pool);

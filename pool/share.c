@@ -486,7 +486,7 @@ void lido__share_txn_leave(struct lido__cell *cell)
     lido__mutex_unlock(&pool->lock);
 }
 
-bool lido__share_txn_is_mine(const struct lido__cell *cell)
+bool lido__share_txn_is_held(const struct lido__cell *cell)
 {
     struct lido_record *record = lido__cell_record(cell);
     lido_pool *pool = record->pool;

@@ -10,8 +10,6 @@
  */
 #include "txn/txn.h"
 
-#include <stdio.h>
-
 static bool is_wanted(const struct lido__cell *cell)
 {
     return lido__hooks_want(&lido__cell_record(cell)->pool->hooks, LIDO__HANDLE_ERROR);
@@ -42,17 +40,14 @@ int lido__error_ask(const struct lido__cell *cell, const struct lido_conn *conn,
 int lido__error_answer(const struct lido__cell *cell, const struct lido_conn *conn,
                        const char *sql, int rc, struct lido_error *err)
 {
-    struct lido_error story = { .code = rc };
+    struct lido_error story;
 
-    if (rc == LIDO_OK || !lido__lease_is_good(cell, conn->generation) ||
-        rc != cell->trouble || !is_wanted(cell))
+    if (!lido__lease_is_good(cell, conn->generation) || rc != cell->trouble ||
+        !is_wanted(cell))
         return rc;
-    if (err != NULL)
-        story = *err;
-    else
-        snprintf(story.text, sizeof story.text, "%s", lido_status_name(rc));
-    rc = lido__error_ask(cell, conn, sql, rc, &story);
-    if (err != NULL)
-        *err = story;
-    return rc;
+    if (err == NULL) {
+        err = &story;
+        lido_fail(err, rc, "%s", lido_status_name(rc));
+    }
+    return lido__error_ask(cell, conn, sql, rc, err);
 }

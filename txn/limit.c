@@ -44,14 +44,11 @@ static void end_in_time(struct lido__cell *cell, const struct lido_conn *conn)
     cell->has_timed_out = true;
 }
 
-int lido__txn_may_run(struct lido__cell *cell, const struct lido_conn *conn,
-                      struct lido_error *err)
+int lido__txn_must_stop(struct lido__cell *cell, const struct lido_conn *conn,
+                        struct lido_error *err)
 {
-    int stop;
+    const int stop = lido__lease_stop(cell);
 
-    if (!lido__lease_may_stop(cell))
-        return LIDO_OK;
-    stop = lido__lease_stop(cell);
     if (stop == LIDO_CANCELLED)
         return lido_fail(err, stop,
                          "the lease was cancelled: roll back and check in, or reset the "

@@ -211,7 +211,7 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     }
     if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
         lido__limit_end(cell);
-    return lido__error_answer(cell, conn, "BEGIN", rc, err);
+    return rc == LIDO_OK ? rc : lido__error_answer(cell, conn, "BEGIN", rc, err);
 }
 
 /* A commit that finds no transaction.  `was_there`: it did find one, before the hooks. */

@@ -52,8 +52,8 @@ struct lido__statements *lido__record_statements(struct lido_record *record);
    code that it has then.  `sql` may be NULL. */
 int lido__error_ask(const struct lido__cell *cell, const struct lido_conn *conn,
                     const char *sql, int rc, struct lido_error *story);
-/* The same of what the driver answered to BEGIN and the like, if `rc` is that; what the caller
-   is answered. */
+/* The same of what the driver answered to BEGIN and the like, if the error `rc` is that; what
+   the caller is answered. */
 int lido__error_answer(const struct lido__cell *cell, const struct lido_conn *conn,
                        const char *sql, int rc, struct lido_error *err);
 /* limit.c.  The time limit runs from here, if there is one; and no more. */
@@ -61,8 +61,13 @@ void lido__limit_start(struct lido__cell *cell);
 void lido__limit_end(struct lido__cell *cell);
 /* Before a call of the lease that runs SQL: LIDO_CANCELLED; LIDO_TXN_TIMEOUT, and the
    transaction is rolled back; LIDO_STALE (a rollback hook). */
-int lido__txn_may_run(struct lido__cell *cell, const struct lido_conn *conn,
-                      struct lido_error *err);
+int lido__txn_must_stop(struct lido__cell *cell, const struct lido_conn *conn,
+                        struct lido_error *err);
+static inline int lido__txn_may_run(struct lido__cell *cell, const struct lido_conn *conn,
+                                    struct lido_error *err)
+{
+    return lido__lease_may_stop(cell) ? lido__txn_must_stop(cell, conn, err) : LIDO_OK;
+}
 
 /* guard.c: what a statement is to the transaction.  Before its run: LIDO_TXN_OVER; waits for
    another lease's; autobegin.  After it. */
