@@ -77,6 +77,8 @@ static struct lido_conn lease_of(const char *name)
     copy = conn = handy_take(pool);
     if (strcmp(name, "detached") == 0) {
         cr_assert_eq(lido_conn_detach(&conn, &err), LIDO_OK);
+    } else if (strcmp(name, "cancelled") == 0) {
+        cr_assert_eq(lido_conn_cancel(&conn, &err), LIDO_OK);
     } else if (strcmp(name, "without a connection") == 0) {
         cr_assert_eq(lido_record_close(lido_conn_record(&conn), &err), LIDO_OK);
     } else if (strcmp(name, "checked in") == 0) {
@@ -129,7 +131,7 @@ Test(states, a_lease_answers_as_the_page_says)
 {
     struct page_table *table = read_states("## A lease");
 
-    cr_expect_eq(table->n_rows, 8);
+    cr_expect_eq(table->n_rows, 9);
     for (int i = 0; i < table->n_rows; i++)
         for (int k = 1; k <= 5; k++) {
             const char *name = table->rows[i].cells[0], *call = table->head.cells[k];
@@ -159,8 +161,12 @@ static struct lido_conn transaction_of(const char *name)
     execute(&conn, "CREATE TABLE t (x UNIQUE)");
     if (strcmp(name, "text") == 0)
         execute(&conn, "BEGIN");
-    if (strcmp(name, "open") == 0 || strcmp(name, "over") == 0)
+    if (strcmp(name, "none") != 0 && strcmp(name, "text") != 0)
         cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
+    if (strcmp(name, "late") == 0 || strcmp(name, "expired") == 0)
+        cr_assert_eq(lido_txn_limit(&conn, 0, &err), LIDO_OK);
+    if (strcmp(name, "expired") == 0)
+        cr_assert_eq(lido_conn_exec(&conn, "SELECT 1", &err), LIDO_TXN_TIMEOUT);
     if (strcmp(name, "over") == 0) {
         execute(&conn, "INSERT INTO t VALUES (1)");
         cr_assert_eq(lido_conn_exec(&conn, "INSERT OR ROLLBACK INTO t VALUES (1)", NULL),
@@ -198,16 +204,19 @@ static int call_on(const char *call, struct lido_conn *conn)
 /* The state now.  Whether it is open or text makes no difference any more. */
 static const char *state_of(const struct lido_conn *conn)
 {
+    int rc;
+
     if (!sqlite3_get_autocommit(lido_conn_sqlite(conn)))
         return "open";
-    return lido_conn_exec(conn, "SELECT 1", &err) == LIDO_TXN_OVER ? "over" : "none";
+    rc = lido_conn_exec(conn, "SELECT 1", &err);
+    return rc == LIDO_TXN_OVER ? "over" : rc == LIDO_TXN_TIMEOUT ? "expired" : "none";
 }
 
 Test(states, a_transaction_answers_as_the_page_says)
 {
     struct page_table *table = read_states("## A transaction");
 
-    cr_expect_eq(table->n_rows, 4);
+    cr_expect_eq(table->n_rows, 6);
     for (int i = 0; i < table->n_rows; i++)
         for (int k = 1; k <= 8; k++) {
             const char *name = table->rows[i].cells[0], *call = table->head.cells[k];
