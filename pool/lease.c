@@ -75,22 +75,29 @@ static const struct lido_record *usable(const struct lido_conn *conn)
     return lido__cell_record(conn->cell);
 }
 
-int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **out,
-                              struct lido_error *err)
+/* A function of its own, for which nearly every call would save registers in vain. */
+static __attribute__((noinline)) int use_or_explain(const struct lido_conn *conn,
+                                                    struct lido__cell **out,
+                                                    struct lido_error *err)
 {
-    const struct lido_record *record = usable(conn);
-    int rc;
+    int rc = lido__lease_use(conn, out, err);
 
-    if (record != NULL && record->handle != NULL) { /* the way of nearly every call */
-        *out = conn->cell;
-        return LIDO_OK;
-    }
-    rc = lido__lease_use(conn, out, err);
     if (rc != LIDO_OK || lido__cell_record(*out)->handle != NULL)
         return rc;
     *out = NULL;
     return lido_fail(err, LIDO_NO_CONNECTION,
                      "the lease has no connection any more: it was invalidated or closed");
+}
+
+int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **out,
+                              struct lido_error *err)
+{
+    const struct lido_record *record = usable(conn);
+
+    if (record == NULL || record->handle == NULL)
+        return use_or_explain(conn, out, err);
+    *out = conn->cell;
+    return LIDO_OK;
 }
 
 void *lido_conn_handle(const struct lido_conn *conn)
