@@ -24,13 +24,16 @@ static bool is_outside(const struct lido_record *record)
 static void end_statements(const lido_pool *pool, struct lido_record *record,
                            const struct lido__cell *owner)
 {
-    sqlite3_mutex *mutex;
+    const unsigned capabilities = pool->config.driver.table->capabilities;
+    sqlite3_mutex *mutex = NULL;
 
-    if (record->statements == NULL || record->handle == NULL)
+    if (record->handle == NULL || (capabilities & LIDO_DRIVER_IS_SQLITE) == 0)
         return;
-    mutex = pool->sharing == LIDO__SHARE_ALL ? sqlite3_db_mutex(record->handle) : NULL;
+    if (pool->sharing == LIDO__SHARE_ALL)
+        mutex = sqlite3_db_mutex(record->handle);
     sqlite3_mutex_enter(mutex);
-    if (lido__statements_in_use(record->statements) > 0)
+    /* Looked at with the mutex: another lease may be the first to prepare one. */
+    if (record->statements != NULL && lido__statements_in_use(record->statements) > 0)
         lido__statements_give_all(record->statements, owner);
     sqlite3_mutex_leave(mutex);
 }
