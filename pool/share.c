@@ -391,7 +391,8 @@ static void await_txn_locked(lido_pool *pool, struct lido_record *record,
             record->txn_holder = NULL;
             break;
         }
-        if (!is_in_time || record->txn_holder == NULL)
+        /* The lock was free: who fired or ended it meanwhile has rung already. */
+        if (!is_in_time || record->txn_holder == NULL || lido__lease_stop(cell) != LIDO_OK)
             break;
         *is_own = lido__read(&record->txn_holder->owner) == lido__thread();
         if (!*is_own)

@@ -75,6 +75,14 @@ static void worker_take_token(struct worker *worker)
     worker->conn = take_with_token(worker->pool);
 }
 
+static void worker_take_plainly_with_token(struct worker *worker)
+{
+    struct lido_checkout_options options = LIDO_CHECKOUT_OPTIONS_INIT;
+
+    options.cancel = token;
+    worker->rc = lido_pool_checkout(worker->pool, &worker->conn, &options, &worker->err);
+}
+
 static sqlite3 *running;
 
 static void worker_run_endless(struct worker *worker)
@@ -370,6 +378,44 @@ Test(cancel_lease, on_a_static_pool_the_wait_for_anothers_transaction_ends)
     cr_expect_eq(worker.rc, LIDO_CANCELLED, "%d", worker.rc);
     end(&worker);
     cr_expect_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
+static bool fires_when_asked;
+
+static int fire_and_tell_state(void *ctx, void *handle)
+{
+    if (fires_when_asked)
+        fire();
+    return lido_driver_sqlite()->txn_state(ctx, handle);
+}
+
+/* The pool's lock is free while the driver is asked whether the other's is over. */
+Test(cancel_lease, on_a_static_pool_one_that_comes_just_before_the_wait_is_seen,
+     .timeout = 20)
+{
+    struct lido_pool_options options = handy_options("static");
+    struct lido_driver table = *lido_driver_sqlite();
+    struct lido_conn conn;
+    struct worker worker;
+    lido_pool *pool;
+
+    table.capabilities &= ~(unsigned)LIDO_DRIVER_IS_SQLITE;
+    table.txn_state = fire_and_tell_state;
+    cr_assert_eq(lido_driver_register("firing", &table, NULL, &handy_err), LIDO_OK, "%s",
+                 handy_err.text);
+    pool = handy_open_url("firing:///:memory:", &options);
+    conn = handy_take(pool);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take_plainly_with_token);
+    cr_assert_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    fires_when_asked = true;
+    worker_tell(&worker, worker_begin); /* and the clock stands still */
+    fires_when_asked = false;
+    cr_expect_eq(worker.rc, LIDO_CANCELLED, "%d", worker.rc);
+    end(&worker);
     handy_give(&conn);
     lido_pool_free(pool);
 }
