@@ -108,6 +108,9 @@ struct lido_record *lido__slot_take_vacant_locked(lido_pool *pool,
     at->thread = 0;
     at->txn_holder = NULL;
     lido__write(&at->runner, 0);
+    /* Where leases share it no lease writes these of its own cell, by which raw SQL goes:
+       those of another life, with a token that is gone, would stop it. */
+    at->own.has_cancel = at->own.has_limit = at->own.has_timed_out = false;
     return at;
 }
 

@@ -462,6 +462,40 @@ static int run_long(void *ctx, void *handle, struct lido_error *err)
     return LIDO_OK;
 }
 
+static int run_raw(const struct lido_conn *conn)
+{
+    return sqlite3_exec(lido_conn_sqlite(conn),
+                        "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c "
+                        "LIMIT 10000) SELECT count(*) FROM c",
+                        NULL, NULL, NULL);
+}
+
+/* The token may be gone by now, and the limit was another's. */
+Test(cancel_lease, what_a_slot_was_told_before_does_not_stop_a_shared_connection)
+{
+    lido_pool *pool = open_kind("queue");
+    struct lido_conn conn = take_with_token(pool), adopted;
+    sqlite3 *db;
+
+    handy_give(&conn);
+    lido_pool_free(pool);
+    fire();
+    pool = open_kind("static"); /* in the same memory */
+    cr_assert_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
+    cr_assert_eq(lido_conn_adopt(&adopted, pool, db, &handy_err), LIDO_OK);
+    cr_assert_eq(lido_txn_limit(&adopted, 0, &handy_err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&adopted, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    handy_give(&adopted);
+    cr_expect_eq(sqlite3_close(db), SQLITE_OK);
+
+    conn = handy_take(pool);
+    cr_expect_eq(run_raw(&conn), SQLITE_OK);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    cr_expect_eq(run_raw(&conn), SQLITE_OK);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
 Test(cancel_lease, what_cleans_the_connection_is_not_cancelled)
 {
     lido_pool *pool = open_kind("queue");
