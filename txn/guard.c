@@ -59,7 +59,8 @@ void lido__txn_after_run(struct lido__cell *cell)
     sqlite3_mutex_enter(mutex);
     is_running = lido__statements_run(record->statements, cell);
     sqlite3_mutex_leave(mutex);
-    if (!is_running && !lido__record_is_in_txn(record) && !cell->has_begun)
+    if (!is_running && !lido__record_is_in_txn(record) && !cell->has_begun &&
+        !cell->is_beginning)
         lido__share_txn_leave(cell);
 }
 

@@ -100,9 +100,11 @@ int lido__txn_forget(struct lido__cell *cell, struct lido_error *err)
     int rc = LIDO_OK;
 
     cell->has_begun = false;
-    lido__limit_end(cell);
     if (lido__share_txn_is_mine(cell))
         rc = lido__record_restore(lido__cell_record(cell), err);
+    if (cell->is_beginning) /* the one that a hook ended was not that which begins */
+        return rc;
+    lido__limit_end(cell);
     lido__share_txn_leave(cell);
     return rc;
 }

@@ -234,3 +234,59 @@ Test(pool_static_txn, what_a_reset_hook_refuses_of_an_adopted_handle_is_rolled_b
     cr_expect_eq(sqlite3_close(db), SQLITE_OK);
     lido_pool_free(pool);
 }
+
+/* --- what a begin hook does by lido ------------------------------------------------------- */
+
+static int ask(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx;
+    return lido_conn_exec(event->conn, "SELECT 1", err);
+}
+
+static int roll_back(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx;
+    return lido_txn_rollback(event->conn, err);
+}
+
+static void worker_insert(struct worker *worker)
+{
+    worker->rc = lido_conn_exec(&worker->conn, "INSERT INTO t VALUES (1)", &worker->err);
+}
+
+Test(pool_static_txn, a_begin_hook_that_uses_the_lease_does_not_give_its_turn_away)
+{
+    static const struct lido_events hooks[] = {
+        { .size = sizeof hooks[0], .begin = ask },
+        { .size = sizeof hooks[0], .begin = roll_back },
+    };
+
+    for (int i = 0; i < 2; i++) {
+        struct lido_pool_options options = handy_options("static");
+        struct lido_conn conn;
+        struct worker worker;
+        lido_pool *pool;
+
+        options.timeout_ms = 0;
+        pool = handy_open_url("sqlite://", &options);
+        cr_assert_eq(
+            lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks[i], NULL, NULL, NULL),
+            LIDO_OK);
+        conn = handy_take(pool);
+        execute(&conn, "CREATE TABLE t (x)");
+        cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &handy_err), LIDO_OK, "%s",
+                     handy_err.text);
+        worker_start(&worker, pool);
+        worker_tell(&worker, worker_take);
+        worker_tell(&worker, worker_insert); /* it would be in this transaction */
+        cr_expect_eq(worker.rc, SQLITE_BUSY, "%d: %d", i, worker.rc);
+        cr_expect_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK, "%d: %s", i,
+                     handy_err.text);
+        worker_tell(&worker, worker_insert);
+        cr_expect_eq(worker.rc, LIDO_OK, "%d: %s", i, worker.err.text);
+        worker_tell(&worker, worker_give);
+        worker_end(&worker);
+        handy_give(&conn);
+        lido_pool_free(pool);
+    }
+}
