@@ -47,8 +47,12 @@ static void end_in_time(struct lido__cell *cell, const struct lido_conn *conn)
 int lido__txn_must_stop(struct lido__cell *cell, const struct lido_conn *conn,
                         struct lido_error *err)
 {
-    const int stop = lido__lease_stop(cell);
+    int stop;
 
+    /* It was ended by another lease that shares it, or by raw SQL. */
+    if (cell->has_limit && !cell->is_beginning && !lido__txn_is_open(cell))
+        cell->has_limit = false;
+    stop = lido__lease_stop(cell);
     if (stop == LIDO_CANCELLED)
         return lido_fail(err, stop,
                          "the lease was cancelled: roll back and check in, or reset the "
@@ -76,7 +80,8 @@ int lido_txn_limit(const struct lido_conn *conn, int64_t limit_ms, struct lido_e
                          (long long)limit_ms);
     cell->has_own_limit = true;
     cell->limit_ms = limit_ms;
-    if (lido__txn_is_open(cell) && !cell->has_timed_out)
+    if (cell->is_beginning ||
+        (cell->has_begun && lido__txn_is_open(cell) && !cell->has_timed_out))
         lido__limit_start(cell);
     return LIDO_OK;
 }

@@ -257,6 +257,91 @@ Test(txn_limit, sql_text_that_begins_has_it_too)
     lido_pool_free(pool);
 }
 
+static int set_limit(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx;
+    return lido_txn_limit(event->conn, 100, err);
+}
+
+static int roll_back(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    int rc = lido_txn_limit(event->conn, 100, err);
+
+    (void)ctx;
+    return rc == LIDO_OK ? lido_txn_rollback(event->conn, err) : rc;
+}
+
+Test(txn_limit, a_begin_hook_may_set_it_for_what_begins)
+{
+    static const struct lido_events hooks[] = {
+        { .size = sizeof hooks[0], .begin = set_limit },
+        { .size = sizeof hooks[0], .begin = roll_back },
+    };
+
+    for (int i = 0; i < 2; i++) {
+        lido_pool *pool = open_kind("queue", -1);
+        struct lido_conn conn = handy_take(pool);
+
+        cr_assert_eq(
+            lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks[i], NULL, NULL, NULL),
+            LIDO_OK);
+        begin(&conn);
+        fake_clock_advance_ms(99);
+        cr_expect_eq(exec(&conn, "SELECT 1"), LIDO_OK);
+        fake_clock_advance_ms(1);
+        cr_expect_eq(exec(&conn, "SELECT 1"), LIDO_TXN_TIMEOUT, "%d", i);
+        handy_give(&conn);
+        lido_pool_free(pool);
+    }
+}
+
+/* Two rows, so that the second step is one in the middle. */
+static void expect_no_limit(const struct lido_conn *conn)
+{
+    struct lido_stmt stmt;
+
+    fake_clock_advance_ms(1000);
+    cr_assert_eq(lido_stmt_prepare(conn, &stmt, "VALUES (1), (2)", &handy_err), LIDO_OK);
+    cr_expect_eq(lido_stmt_step(&stmt, &handy_err), SQLITE_ROW);
+    cr_expect_eq(lido_stmt_step(&stmt, &handy_err), SQLITE_ROW, "%s", handy_err.text);
+    cr_expect_eq(lido_conn_check(conn, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_stmt_finalize(&stmt, &handy_err), LIDO_OK);
+}
+
+Test(txn_limit, one_of_raw_sql_has_none)
+{
+    lido_pool *pool = open_kind("queue", -1);
+    struct lido_conn conn = handy_take(pool);
+    sqlite3 *db = lido_conn_sqlite(&conn);
+
+    cr_assert_eq(sqlite3_exec(db, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(lido_txn_limit(&conn, 100, &handy_err), LIDO_OK);
+    expect_no_limit(&conn);
+    cr_assert_eq(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    expect_no_limit(&conn);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
+Test(txn_limit, one_that_another_lease_ended_limits_nothing_more)
+{
+    struct lido_pool_options options = handy_options("static");
+    struct lido_conn conn, other;
+    lido_pool *pool;
+
+    options.shared_transaction = 1;
+    options.txn_limit_ms = 100;
+    pool = handy_open_url("sqlite://", &options);
+    conn = handy_take(pool);
+    other = handy_take(pool);
+    begin(&conn);
+    cr_assert_eq(lido_txn_commit(&other, NULL, &handy_err), LIDO_OK);
+    expect_no_limit(&conn);
+    handy_give(&other);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
 static int count(void *ctx, const struct lido_event *event, struct lido_error *err)
 {
     (void)event;
