@@ -41,8 +41,11 @@ int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
         return lido_fail(err, LIDO_TXN_OVER, LIDO__TXN_OVER_TEXT);
     if (needs_begin(cell, verb, is_readonly))
         return lido_txn_begin(conn, LIDO_BEGIN_DEFAULT, err);
-    if (is_waited_for(pool) && !lido__share_txn_is_mine(cell))
-        rc = lido__share_txn_enter(cell, conn->generation, err);
+    if (!is_waited_for(pool) || lido__share_txn_is_mine(cell))
+        return LIDO_OK;
+    rc = lido__share_txn_enter(cell, conn->generation, err);
+    if (rc == LIDO_OK && !lido__record_is_in_txn(lido__cell_record(cell)))
+        rc = lido__record_restore(lido__cell_record(cell), err); /* of another's, over */
     return rc;
 }
 

@@ -235,6 +235,30 @@ Test(pool_static_txn, what_a_reset_hook_refuses_of_an_adopted_handle_is_rolled_b
     lido_pool_free(pool);
 }
 
+static void worker_insert(struct worker *worker)
+{
+    worker->rc = lido_conn_exec(&worker->conn, "INSERT INTO t VALUES (1)", &worker->err);
+}
+
+Test(pool_static_txn, one_to_read_that_sql_text_ended_leaves_no_other_lease_read_only)
+{
+    lido_pool *pool = open_static();
+    struct lido_conn conn = handy_take(pool);
+    struct worker worker;
+
+    execute(&conn, "CREATE TABLE t (x)");
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_READ, &handy_err), LIDO_OK);
+    execute(&conn, "COMMIT");
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
+    worker_tell(&worker, worker_insert);
+    cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    worker_tell(&worker, worker_give);
+    worker_end(&worker);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
+
 /* --- what a begin hook does by lido ------------------------------------------------------- */
 
 static int ask(void *ctx, const struct lido_event *event, struct lido_error *err)
@@ -247,11 +271,6 @@ static int roll_back(void *ctx, const struct lido_event *event, struct lido_erro
 {
     (void)ctx;
     return lido_txn_rollback(event->conn, err);
-}
-
-static void worker_insert(struct worker *worker)
-{
-    worker->rc = lido_conn_exec(&worker->conn, "INSERT INTO t VALUES (1)", &worker->err);
 }
 
 Test(pool_static_txn, a_begin_hook_that_uses_the_lease_does_not_give_its_turn_away)
