@@ -250,15 +250,23 @@ static int ask_commit_hooks(struct lido__cell *cell, const struct lido_conn *con
     return rc != LIDO_OK ? rc : over;
 }
 
-/* A lease that is to stop commits nothing. */
+/* A lease that is to stop commits nothing.  Where none is open it may have been SQL text that
+   ended it, but for one that ran out of time. */
 static int refuse_commit(struct lido__cell *cell, const struct lido_conn *conn, int rc,
                          int *outcome)
 {
     if (!lido__lease_is_good(cell, conn->generation))
         return rc;
-    *outcome = lido__txn_is_open(cell) ? LIDO_OUTCOME_OPEN : LIDO_OUTCOME_ROLLED_BACK;
-    if (rc == LIDO_TXN_TIMEOUT && *outcome == LIDO_OUTCOME_ROLLED_BACK)
+    if (lido__txn_is_open(cell)) {
+        *outcome = LIDO_OUTCOME_OPEN;
+        return rc;
+    }
+    *outcome = rc == LIDO_TXN_TIMEOUT || !cell->has_begun ? LIDO_OUTCOME_ROLLED_BACK
+                                                          : LIDO_OUTCOME_UNKNOWN;
+    if (rc == LIDO_TXN_TIMEOUT)
         lido__txn_forget(cell, NULL); /* now the caller knows */
+    else
+        lido__share_txn_leave(cell);
     return rc;
 }
 

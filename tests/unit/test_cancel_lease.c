@@ -287,6 +287,33 @@ Test(cancel_lease, a_commit_that_was_refused_can_be_tried_again)
     lido_pool_free(pool);
 }
 
+Test(cancel_lease, a_commit_that_finds_none_open_is_refused_without_a_claim)
+{
+    struct lido_pool_options options = handy_options("static");
+    struct lido_conn one, two;
+    lido_pool *pool;
+    int outcome;
+
+    options.timeout_ms = 0;
+    pool = handy_open_url("sqlite://", &options);
+    one = handy_take(pool);
+    two = handy_take(pool);
+    cr_assert_eq(lido_txn_begin(&one, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
+    cr_assert_eq(sqlite3_exec(lido_conn_sqlite(&one), "COMMIT", NULL, NULL, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(lido_conn_cancel(&one, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_txn_commit(&one, &outcome, &handy_err), LIDO_CANCELLED);
+    cr_expect_eq(outcome, LIDO_OUTCOME_UNKNOWN); /* it was committed, by SQL text */
+    cr_expect_eq(lido_txn_rollback(&one, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_txn_commit(&one, &outcome, &handy_err), LIDO_CANCELLED);
+    cr_expect_eq(outcome, LIDO_OUTCOME_ROLLED_BACK); /* there was none */
+    cr_expect_eq(lido_txn_begin(&two, LIDO_IMMEDIATE, &handy_err), LIDO_OK, "%s",
+                 handy_err.text); /* nobody has it */
+    handy_give(&one);
+    handy_give(&two);
+    lido_pool_free(pool);
+}
+
 Test(cancel_lease, a_lease_that_has_ended_is_stale_and_the_next_one_is_not_hit)
 {
     for (size_t i = 0; i < N_KINDS; i++) {
