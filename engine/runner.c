@@ -255,24 +255,20 @@ static int run_on(struct runner *runner, const struct lido_conn *conn,
                   const struct lido_run_options *options, struct lido_error *err)
 {
     struct lido__cell *cell;
-    struct lido_record *record;
-    bool is_alone;
     int rc = lido__lease_use_connected(conn, &cell, err);
 
     assert(runner->fn != NULL);
 
     if (rc != LIDO_OK)
         return rc;
-    record = lido__cell_record(cell);
-    is_alone = record->pool->sharing != LIDO__SHARE_ALL;
     if (lido__txn_is_over(cell) || lido__txn_is_open(cell)) {
         rc = run_inside(runner, conn, err);
     } else {
-        if (is_alone)
-            record->wait_until_ns = runner->deadline_ns;
+        cell->has_deadline = true;
+        cell->wait_until_ns = runner->deadline_ns;
         rc = run_all(runner, conn, err);
-        if (is_alone && is_good(conn))
-            record->wait_until_ns = INT64_MAX;
+        if (is_good(conn))
+            cell->has_deadline = false;
     }
     tell(runner, options);
     return rc;

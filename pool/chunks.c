@@ -49,7 +49,6 @@ static void set_up_slot(struct lido_record *slot, lido_pool *pool, bool is_new)
     slot->pool = pool;
     slot->handle = NULL;
     slot->statements = NULL;
-    slot->wait_until_ns = INT64_MAX;
     slot->next = slot + 1;
 }
 

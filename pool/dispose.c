@@ -162,7 +162,7 @@ int lido__pool_anchor(lido_pool *pool, struct lido_error *err)
 {
     const struct lido__driver *driver = &pool->config.driver;
     /* All that lido__busy_wait() looks at. */
-    struct lido_record waiting = { .pool = pool, .wait_until_ns = INT64_MAX };
+    struct lido_record waiting = { .pool = pool };
     struct lido_connect how = pool->how;
     int rc;
 

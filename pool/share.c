@@ -384,6 +384,8 @@ static void await_txn_locked(lido_pool *pool, struct lido_record *record,
 
     if (cell->has_limit && cell->limit_ends_ns < deadline_ns)
         deadline_ns = cell->limit_ends_ns;
+    if (cell->has_deadline && cell->wait_until_ns < deadline_ns)
+        deadline_ns = cell->wait_until_ns;
 
     *is_own = false;
     while (record->txn_holder != NULL && !*is_own && lido__lease_stop(cell) == LIDO_OK) {

@@ -85,6 +85,7 @@ struct lido__cell {
     bool has_limit;     /* `limit_ends_ns` is set */
     bool has_own_limit; /* `limit_ms` is set */
     bool has_timed_out; /* rolled back for its limit, and the caller has not ended it */
+    bool has_deadline;  /* `wait_until_ns` is set */
     int trouble;        /* what SQLite said last, if it was an error; for the runner */
 
     /* One thread at a time writes them, the holder. */
@@ -103,6 +104,7 @@ struct lido__cell {
     lido_cancel *cancel;  /* the holder's, as all below */
     int64_t limit_ms;     /* for each of its transactions; -1: none */
     int64_t limit_ends_ns; /* of the one that is open, on the wait clock */
+    int64_t wait_until_ns; /* a run's deadline: no wait of the lease goes on after it */
 };
 static_assert(sizeof(struct lido__cell) == 192, "three cache lines");
 
@@ -132,7 +134,6 @@ struct lido_record {
         runner; /* a struct lido__cell *: the lease whose SQL runs, where leases share
                           it; 0: its own cell's */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
-    int64_t wait_until_ns;    /* at the latest; a run's deadline, or INT64_MAX */
     lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
     lido__word isolation_was; /* read_uncommitted before a lease set it, plus 1; or 0 */
     lido__word savepoints; /* how many lido has named; leases that share go on counting */

@@ -27,8 +27,8 @@ int lido__busy_wait(void *record_, int count)
     if (count == 0) {
         record->busy_deadline_ns =
             lido__deadline_ns(clock, record->pool->config.timeout_ms);
-        if (record->busy_deadline_ns > record->wait_until_ns)
-            record->busy_deadline_ns = record->wait_until_ns;
+        if (cell->has_deadline && record->busy_deadline_ns > cell->wait_until_ns)
+            record->busy_deadline_ns = cell->wait_until_ns;
     }
     if (now_ns >= record->busy_deadline_ns || lido__lease_stop(cell) != LIDO_OK)
         return 0;
