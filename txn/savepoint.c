@@ -100,10 +100,12 @@ static int act(struct lido__cell *cell, const struct lido_conn *conn, int what,
    begin hooks were, and cannot keep it. */
 static void undo(struct lido__cell *cell, const struct lido_conn *conn)
 {
-    if (!lido__lease_is_good(cell, conn->generation))
-        return;
-    lido_txn_rollback(conn, NULL);
-    if (!lido__lease_is_good(cell, conn->generation))
+    int rc = LIDO_STALE;
+
+    if (lido__lease_is_good(cell, conn->generation))
+        rc = lido_txn_rollback(conn, NULL);
+    if (rc == LIDO_FORKED || rc == LIDO_WRONG_THREAD ||
+        !lido__lease_is_good(cell, conn->generation))
         return;
     lido__txn_undo(cell);
     lido__txn_forget(cell, NULL);

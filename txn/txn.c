@@ -71,6 +71,8 @@ void lido__txn_undo(struct lido__cell *cell)
 int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
                          const char *hook, struct lido_error *err)
 {
+    if (lido__is_forked())
+        return lido__fail_forked(err);
     if (!lido__lease_is_good(cell, conn->generation))
         return lido_fail(err, LIDO_STALE, "a %s hook ended the lease", hook);
     if (lido__cell_record(cell)->handle == NULL)

@@ -28,8 +28,8 @@ bool lido__txn_is_over(const struct lido__cell *cell);
 /* It is over, and the caller knows: the lease that had it has it no more, and what it had set
    on the connection is undone. */
 int lido__txn_forget(struct lido__cell *cell, struct lido_error *err);
-/* After hooks of that name ran: is there still a lease, and a connection?  LIDO_STALE,
-   LIDO_NO_CONNECTION. */
+/* After hooks of that name ran: is there still a lease, and a connection, and is this the
+   process that has them?  LIDO_STALE, LIDO_NO_CONNECTION, LIDO_FORKED. */
 int lido__txn_look_again(const struct lido__cell *cell, const struct lido_conn *conn,
                          const char *hook, struct lido_error *err);
 /* Rolls back what is open.  No rollback hook is asked: it could refuse. */
