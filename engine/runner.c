@@ -57,14 +57,14 @@ static bool is_good(const struct lido_conn *conn)
     return lido__lease_is_good(conn->cell, conn->generation);
 }
 
-/* Whatever its hooks say: the run is over. */
+/* Whatever its hooks say: the run is over.  Not in a child that the function left behind, nor
+   if it gave the lease to another thread. */
 static void roll_back(const struct lido_conn *conn)
 {
     struct lido__cell *cell = conn->cell;
+    int rc = is_good(conn) ? lido_txn_rollback(conn, NULL) : LIDO_STALE;
 
-    if (is_good(conn))
-        lido_txn_rollback(conn, NULL);
-    if (!is_good(conn))
+    if (rc == LIDO_FORKED || rc == LIDO_WRONG_THREAD || !is_good(conn))
         return;
     lido__txn_undo(cell);
     lido__txn_forget(cell, NULL);
@@ -101,8 +101,12 @@ static int commit(struct runner *runner, const struct lido_conn *conn, bool *aga
     for (;;) {
         cell->trouble = SQLITE_OK;
         rc = lido_txn_commit(conn, &runner->outcome, err);
-        if (rc == LIDO_OK || runner->outcome != LIDO_OUTCOME_OPEN || !is_good(conn))
+        if (rc == LIDO_OK || runner->outcome != LIDO_OUTCOME_OPEN)
             return rc;
+        if (!is_good(conn)) { /* a handle_error hook ended it, as its check-in does */
+            runner->outcome = LIDO_OUTCOME_UNKNOWN;
+            return rc;
+        }
         *again = cell->trouble == SQLITE_BUSY_SNAPSHOT;
         if (*again || (cell->trouble & 0xff) != SQLITE_BUSY || !wait_a_moment(runner))
             break;
@@ -172,6 +176,33 @@ static int run_all(struct runner *runner, const struct lido_conn *conn,
     }
 }
 
+/* Goes back to the savepoint, whatever hooks say, and also on a lease that is to stop: what a
+   run that failed has written is not to be committed with the rest. */
+static int go_back(const struct lido_conn *conn, const char *name, struct lido_error *err)
+{
+    struct lido__cell *cell = conn->cell;
+    int rc = lido_txn_rollback_to(conn, name, err);
+
+    if (rc == LIDO_OK)
+        rc = lido_txn_release(conn, name, err);
+    if (rc == LIDO_OK || rc == LIDO_FORKED || rc == LIDO_WRONG_THREAD || !is_good(conn) ||
+        !lido__txn_is_open(cell))
+        return rc;
+    if (lido__txn_issue_savepoint(cell, LIDO_SAVEPOINT_ROLLBACK_TO, name, NULL) == LIDO_OK)
+        lido__txn_issue_savepoint(cell, LIDO_SAVEPOINT_RELEASE, name, NULL);
+    return rc;
+}
+
+static int release_or_go_back(const struct lido_conn *conn, const char *name,
+                              struct lido_error *err)
+{
+    int rc = lido_txn_release(conn, name, err);
+
+    if (rc != LIDO_OK && is_good(conn) && lido__txn_is_open(conn->cell))
+        go_back(conn, name, NULL);
+    return rc;
+}
+
 /* Inside a transaction: a savepoint, once.  Whether to run again is for who began it. */
 static int run_inside(struct runner *runner, const struct lido_conn *conn,
                       struct lido_error *err)
@@ -183,23 +214,18 @@ static int run_inside(struct runner *runner, const struct lido_conn *conn,
         return rc;
     runner->runs++;
     rc = runner->fn(runner->ctx, conn, err);
+    runner->outcome = LIDO_OUTCOME_UNKNOWN;
     if (!is_good(conn))
         return rc != LIDO_OK ? rc : lido_fail(err, LIDO_STALE, "the run ended its lease");
-    runner->outcome = LIDO_OUTCOME_OPEN;
-    if (rc == LIDO_OK)
-        return lido_txn_release(conn, savepoint.name, err);
     /* If SQLite has ended the whole transaction there is no savepoint left to go back to. */
-    if (lido__txn_is_open(conn->cell)) {
-        later =
-            lido_txn_rollback_to(conn, savepoint.name, rc == LIDO_ROLLBACK ? err : NULL);
-        if (later == LIDO_OK)
-            later =
-                lido_txn_release(conn, savepoint.name, rc == LIDO_ROLLBACK ? err : NULL);
-    }
-    if (rc != LIDO_ROLLBACK)
-        return rc;
-    runner->outcome = LIDO_OUTCOME_ROLLED_BACK;
-    return later;
+    if (rc == LIDO_OK)
+        later = release_or_go_back(conn, savepoint.name, err);
+    else if (lido__txn_is_open(conn->cell))
+        later = go_back(conn, savepoint.name, rc == LIDO_ROLLBACK ? err : NULL);
+    if (is_good(conn) && lido__txn_is_open(conn->cell))
+        runner->outcome =
+            rc == LIDO_ROLLBACK ? LIDO_OUTCOME_ROLLED_BACK : LIDO_OUTCOME_OPEN;
+    return rc == LIDO_OK || rc == LIDO_ROLLBACK ? later : rc;
 }
 
 static int check(lido_run_fn fn, const struct lido_run_options *options,
