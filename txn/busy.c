@@ -35,8 +35,10 @@ int lido__busy_wait(void *record_, int count)
     step_ns = count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;
     if (now_ns > record->busy_deadline_ns - step_ns) /* a host's clock may be below zero */
         step_ns = record->busy_deadline_ns - now_ns;
-    if (cell->has_limit && now_ns > cell->limit_ends_ns - step_ns)
-        step_ns = cell->limit_ends_ns > now_ns ? cell->limit_ends_ns - now_ns : 0;
+    /* One that is over stops no check-in. */
+    if (cell->has_limit && cell->limit_ends_ns > now_ns &&
+        now_ns > cell->limit_ends_ns - step_ns)
+        step_ns = cell->limit_ends_ns - now_ns;
     lido__sleep(clock, step_ns);
     return 1;
 }

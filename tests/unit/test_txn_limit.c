@@ -257,6 +257,53 @@ Test(txn_limit, sql_text_that_begins_has_it_too)
     lido_pool_free(pool);
 }
 
+static void begin_and_write(struct worker *worker)
+{
+    worker->conn = handy_take(worker->pool);
+    begin(&worker->conn);
+    worker->rc = exec(&worker->conn, "INSERT INTO t VALUES (1)");
+}
+
+Test(txn_limit, a_commit_at_the_check_in_sleeps_while_it_waits_though_the_time_is_over)
+{
+    struct lido_pool_options options = handy_options("queue");
+    struct worker worker;
+    sqlite3_stmt *reader;
+    lido_pool *pool;
+    sqlite3 *other;
+    int reads;
+
+    unlink(path);
+    options.txn_limit_ms = 100;
+    options.pool_reset_on_return = LIDO_RESET_COMMIT;
+    pool = handy_open_url(url, &options);
+    cr_assert_eq(lido_pool_exec(pool, "CREATE TABLE t (x)", &handy_err), LIDO_OK);
+    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_prepare_v2(other, "SELECT * FROM sqlite_master", -1, &reader, NULL),
+        SQLITE_OK);
+    cr_assert_eq(sqlite3_step(reader), SQLITE_ROW); /* the COMMIT waits for it */
+    worker_start(&worker, pool);
+    worker_tell(&worker, begin_and_write);
+    cr_assert_eq(worker.rc, LIDO_OK);
+    fake_clock_advance_ms(100);
+    reads = fake_clock_reads();
+    worker_ask(&worker, worker_give);
+    while (fake_clock_reads() < reads + 4)
+        sched_yield();
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    cr_expect_lt(fake_clock_reads(), reads + 20, "it asked %d times",
+                 fake_clock_reads() - reads);
+    sqlite3_finalize(reader);
+    fake_clock_advance_ms(1);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    worker_end(&worker);
+    sqlite3_close(other);
+    lido_pool_free(pool);
+}
+
 static int set_limit(void *ctx, const struct lido_event *event, struct lido_error *err)
 {
     (void)ctx;
