@@ -174,7 +174,7 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
         lido__write(&lido__cell_record(cell)->savepoints, 0);
     cell->is_ending = cell->has_cancel = false;
     cell->has_limit = cell->has_own_limit = cell->has_timed_out = false;
-    cell->has_deadline = false;
+    cell->has_deadline = cell->is_asking = false;
     lido__publish(&cell->owner, lido__thread());
     lido__publish(&cell->since_ns, (uint64_t)now_ns);
     lido__publish(&cell->file, (uint64_t)(uintptr_t)file);

@@ -204,6 +204,7 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     if (lido__txn_is_over(cell))
         return lido_fail(err, LIDO_TXN_OVER, LIDO__TXN_OVER_TEXT);
     lido__limit_start(cell);
+    cell->trouble = LIDO_OK; /* a hook's own error may be the same as one of before */
     rc = lido__share_txn_enter(cell, conn->generation, err);
     if (rc ==
         SQLITE_BUSY) /* as good as SQLite's: it is its connection that is waited for */

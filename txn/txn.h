@@ -50,11 +50,11 @@ struct lido__statements *lido__record_statements(struct lido_record *record);
 
 /* error.c: asks the handle_error hooks of an error of the lease, which they may replace; the
    code that it has then.  `sql` may be NULL. */
-int lido__error_ask(const struct lido__cell *cell, const struct lido_conn *conn,
-                    const char *sql, int rc, struct lido_error *story);
+int lido__error_ask(struct lido__cell *cell, const struct lido_conn *conn, const char *sql,
+                    int rc, struct lido_error *story);
 /* The same of what the driver answered to BEGIN and the like, if the error `rc` is that; what
    the caller is answered. */
-int lido__error_answer(const struct lido__cell *cell, const struct lido_conn *conn,
+int lido__error_answer(struct lido__cell *cell, const struct lido_conn *conn,
                        const char *sql, int rc, struct lido_error *err);
 /* limit.c.  The time limit runs from here, if there is one; and no more. */
 void lido__limit_start(struct lido__cell *cell);

@@ -61,7 +61,8 @@
  *     after_execute            the caller gets the code, if the statement had not failed; what
  *                              it did is done
  *     handle_error             the caller gets this code and text in the place of SQLite's;
- *                              what has happened, the outcome of a COMMIT say, stays
+ *                              what has happened, the outcome of a COMMIT say, stays.  It
+ *                              is not asked of what fails in it, on the same lease
  *
  * Of a connection that the pool itself gives up (a ping or a checkout hook refused it, it did
  * not come clean) these hooks are told, and cannot keep it: what they return is logged, or

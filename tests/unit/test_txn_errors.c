@@ -160,6 +160,55 @@ Test(txn_errors, a_connection_that_is_said_to_be_dead_is_replaced)
     cr_expect_eq(handy_number(&conn), 2);
 }
 
+static int asked;
+
+static int fail_again(void *ctx, const struct lido_event *event, struct lido_error *error)
+{
+    (void)ctx;
+    if (++asked < 5) { /* or for ever */
+        fake_driver_fail(1, SQLITE_IOERR);
+        cr_expect_eq(lido_txn_begin(event->conn, LIDO_IMMEDIATE, error), SQLITE_IOERR);
+    }
+    return LIDO_OK;
+}
+
+static const struct lido_events failing_again = { .size = sizeof failing_again,
+                                                  .handle_error = fail_again };
+
+static int fail_alike(void *ctx, const struct lido_event *event, struct lido_error *error)
+{
+    (void)ctx, (void)event;
+    return lido_fail(error, SQLITE_IOERR, "the hook's own");
+}
+
+static const struct lido_events failing_alike = { .size = sizeof failing_alike,
+                                                  .begin = fail_alike };
+
+Test(txn_errors, what_fails_in_the_hook_is_not_told_again)
+{
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &failing_again, NULL, NULL, &err),
+        LIDO_OK);
+    for (int i = 1; i <= 2; i++) {
+        fake_driver_fail(1, SQLITE_BUSY);
+        cr_expect_eq(begin(&err), SQLITE_BUSY);
+        cr_expect_eq(asked, i, "%d", asked);
+        expect_story("BEGIN SQLITE_BUSY");
+    }
+}
+
+Test(txn_errors, what_a_begin_hook_answers_is_no_error_of_the_one_before)
+{
+    fake_driver_fail(1, SQLITE_IOERR);
+    cr_expect_eq(begin(&err), SQLITE_IOERR);
+    expect_story("BEGIN SQLITE_IOERR");
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &failing_alike, NULL, NULL, &err),
+        LIDO_OK);
+    cr_expect_eq(begin(&err), SQLITE_IOERR);
+    expect_story("");
+}
+
 Test(txn_errors, the_hook_may_end_the_lease)
 {
     for (size_t i = 0; i < N_CALLS; i++) {
