@@ -93,6 +93,7 @@ int lido_conn_cancel(const struct lido_conn *conn, struct lido_error *err)
     pool = lido_conn_pool(conn);
     if (pool == NULL)
         return lido_fail(err, LIDO_STALE, "the lease has ended");
+    /* From here on it may end, and its pool be freed: cells and pools are type-stable. */
     cell = conn->cell;
     mine = cancelled_word(conn->generation);
     do

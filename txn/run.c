@@ -152,7 +152,8 @@ static int end_run(const struct run *run, int rc, struct lido_error *story)
 }
 
 /* With the mutex: the story of an error `rc` that a call has just answered. */
-static int tell_error(struct lido__use *use, int rc, struct lido_error *story)
+static int tell_error(struct lido__use *use, int rc, bool was_open,
+                      struct lido_error *story)
 {
     char start[80];
 
@@ -160,7 +161,8 @@ static int tell_error(struct lido__use *use, int rc, struct lido_error *story)
     rc = lido__lease_explain(use->cell, rc, start, story);
     if (!lido__is_stop(rc))
         return lido__sqlite_fail(use->db, sqlite3_extended_errcode(use->db), start, story);
-    if (rc == LIDO_TXN_TIMEOUT && use->cell->has_begun && sqlite3_get_autocommit(use->db))
+    if (rc == LIDO_TXN_TIMEOUT && was_open && use->cell->has_begun &&
+        sqlite3_get_autocommit(use->db))
         use->cell->has_timed_out = true; /* SQLite has rolled it back */
     return rc;
 }
@@ -174,7 +176,7 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
 
     story.text[0] = '\0';
     if (rc != SQLITE_DONE)
-        rc = use->cell->trouble = tell_error(use, rc, &story);
+        rc = use->cell->trouble = tell_error(use, rc, was_open, &story);
     sqlite3_reset(use->at->handle);
     run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
     lido__use_close(use);
@@ -244,7 +246,7 @@ static int end_early(const struct lido_stmt *stmt, struct lido__use *use, int rc
 
     story.text[0] = '\0';
     if (rc != SQLITE_OK)
-        rc = use->cell->trouble = tell_error(use, rc, &story);
+        rc = use->cell->trouble = tell_error(use, rc, false, &story);
     run = note_run(&stmt->conn, use, BIT(LIDO__AFTER_EXECUTE) | BIT(LIDO__HANDLE_ERROR));
     if (gives_back)
         lido__statements_give(use->record->statements, use->at);

@@ -75,7 +75,8 @@ LIDO_API void lido_cancel_reset(lido_cancel *cancel);
  * The same for one lease, which needs no token, and for good: what it waits for or runs ends,
  * and it answers LIDO_CANCELLED until it is checked in.
  *
- * Threads:   any.
+ * Threads:   any, also while the lease ends or its pool is freed; each thread needs a copy of
+ *            *conn of its own, for the check-in empties the one that it is given.
  * Fails:     LIDO_STALE (the lease has ended; nothing happens to the next one), LIDO_FORKED.
  */
 LIDO_API int lido_conn_cancel(const struct lido_conn *conn, struct lido_error *err);

@@ -78,7 +78,7 @@ LIDO_API int lido_txn_begin(const struct lido_conn *conn, int mode,
  * COMMIT that met SQLITE_BUSY is still open and may be tried again.
  *
  * Threads:   the one that checked conn out.
- * Fails:     SQLITE_BUSY, LIDO_CANCELLED (it is open still), LIDO_TXN_TIMEOUT, LIDO_NO_TXN,
+ * Fails:     SQLITE_BUSY, LIDO_CANCELLED (nothing is committed), LIDO_TXN_TIMEOUT, LIDO_NO_TXN,
  *            LIDO_TXN_OVER (SQLite rolled it back by itself, or SQL text ended it, by COMMIT
  *            perhaps: the outcome is unknown), LIDO_STALE, LIDO_NO_CONNECTION,
  *            LIDO_WRONG_THREAD, LIDO_FORKED; what SQLite or a hook returned.
