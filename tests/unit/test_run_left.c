@@ -127,7 +127,7 @@ Test(run_left, on_a_static_pool_it_is_that_of_the_wait_for_anothers_transaction)
     handy_give(&conn);
 }
 
-/* --- a run inside another ------------------------------------------------------------------ */
+/* --- a run inside another ---------------------------------------------------------------- */
 
 static lido_cancel *token;
 static int inner_code, inner_outcome;
@@ -217,7 +217,7 @@ Test(run_left, an_inner_run_that_ended_the_transaction_does_not_say_that_it_is_o
     }
 }
 
-/* --- a function that leaves a child behind ------------------------------------------------ */
+/* --- a function that leaves a child behind ---------------------------------------------- */
 
 static int fork_and_fail_there(void *is_child, const struct lido_conn *conn,
                                struct lido_error *err)
