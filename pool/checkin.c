@@ -59,13 +59,21 @@ static int fail_kept(const lido_pool *pool, const struct lido_record *record, in
     return LIDO_UNCLEAN;
 }
 
+/* What becomes of a transaction that is open.  What was to stop is rolled back, whatever the
+   pool does with others. */
+static int reset_mode(const lido_pool *pool, const struct lido__cell *cell)
+{
+    return cell->is_stopped ? LIDO_RESET_ROLLBACK : pool->config.reset_on_return;
+}
+
 /* Makes the connection clean, or says why it is not. */
 static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset *found,
                  struct lido_error *why)
 {
     const struct lido__driver *driver = &pool->config.driver;
-    int how = pool->config.reset_on_return, rc = LIDO_OK;
+    int how = reset_mode(pool, &record->own), rc = LIDO_OK;
 
+    record->own.is_stopped = false;
     end_statements(pool, record, NULL);
     if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;
@@ -290,8 +298,7 @@ int lido__lease_end_txn(lido_pool *pool, struct lido__cell *cell, struct lido_er
         !lido__share_txn_is_mine(cell))
         return LIDO_OK;
     rc = driver->table->reset(driver->ctx, record->handle,
-                              pool->config.reset_on_return | LIDO_RESET_TXN_ONLY, &found,
-                              why);
+                              reset_mode(pool, cell) | LIDO_RESET_TXN_ONLY, &found, why);
     count_found(pool, &found);
     return rc == LIDO_OK ? lido__record_restore(record, why) : rc;
 }
@@ -324,6 +331,7 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
                         bool transaction_was_reset, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
+    const bool is_stopped = cell->is_stopped;
     bool has_asked = false;
     int rc = LIDO_OK, later;
 
@@ -331,14 +339,17 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
     if (cell->has_isolation) /* what fails is left to the last lease */
         lido__record_restore_isolation(record, NULL);
     if (pool->sharing == LIDO__SHARE_ALL) {
-        if (lido__share_leave_if_last(pool, cell))
+        if (lido__share_leave_if_last(pool, cell)) {
+            record->own.is_stopped = is_stopped;
             return lido__record_return(pool, record, transaction_was_reset, false, err);
+        }
         has_asked = record->handle != NULL;
         if (has_asked)
             rc = end_own_transaction(pool, cell, transaction_was_reset, err);
     }
     if (!lido__share_leave(pool, cell))
         return rc;
+    record->own.is_stopped = is_stopped;
     later = lido__record_return(pool, record, transaction_was_reset, has_asked,
                                 rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : later;
@@ -369,6 +380,8 @@ int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options 
     lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
     record = lido__cell_record(cell);
     pool = record->pool;
+    cell->is_stopped = pool->config.reset_on_return != LIDO_RESET_ROLLBACK &&
+                       lido__lease_may_stop(cell) && lido__lease_was_stopped(cell);
     if (cell != &record->own)
         return leave_shared(pool, cell, transaction_was_reset, err);
     if (is_plain(pool, record))

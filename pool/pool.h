@@ -502,6 +502,8 @@ static inline bool lido__lease_is_good(const struct lido__cell *cell, uint64_t g
 /* pool/stop.c: is the lease to stop, and why: LIDO_OK, LIDO_CANCELLED, LIDO_TXN_TIMEOUT.  By
    the thread that runs for it. */
 int lido__lease_stop(const struct lido__cell *cell);
+/* The same of one that is being checked in. */
+bool lido__lease_was_stopped(const struct lido__cell *cell);
 /* False if it has no reason to. */
 static inline bool lido__lease_may_stop(const struct lido__cell *cell)
 {

@@ -86,8 +86,9 @@ struct lido__cell {
     bool has_own_limit; /* `limit_ms` is set */
     bool has_timed_out; /* rolled back for its limit, and the caller has not ended it */
     bool has_deadline;  /* `wait_until_ns` is set */
-    bool is_asking;     /* handle_error hooks run: of what fails in one none is told */
-    int trouble;        /* what SQLite said last, if it was an error; for the runner */
+    bool is_stopped; /* its check-in found that it was to stop: its work is not committed */
+    bool is_asking;  /* handle_error hooks run: of what fails in one none is told */
+    int trouble;     /* what SQLite said last, if it was an error; for the runner */
 
     /* One thread at a time writes them, the holder. */
     lido__word checkins;

@@ -28,12 +28,9 @@ static uint64_t cancelled_word(uint64_t generation)
     return generation << 1 | 1; /* not 0, which is nobody */
 }
 
-int lido__lease_stop(const struct lido__cell *cell)
+/* Of the lease whose generation is in `word`. */
+static int reason(const struct lido__cell *cell, uint64_t word)
 {
-    const uint64_t word = lido__observe(&cell->word);
-
-    if (!lido__lease_may_stop(cell) || lido__slot_state(word) != LIDO__LENT)
-        return LIDO_OK;
     if (lido__observe(&cell->cancelled) == cancelled_word(lido__slot_generation(word)))
         return LIDO_CANCELLED;
     if (cell->has_cancel && lido__cancel_is_fired(cell->cancel))
@@ -42,6 +39,20 @@ int lido__lease_stop(const struct lido__cell *cell)
         lido__wait_ns(lido__cell_record(cell)->pool->config.clock) >= cell->limit_ends_ns)
         return LIDO_TXN_TIMEOUT;
     return LIDO_OK;
+}
+
+int lido__lease_stop(const struct lido__cell *cell)
+{
+    const uint64_t word = lido__observe(&cell->word);
+
+    return lido__lease_may_stop(cell) && lido__slot_state(word) == LIDO__LENT
+               ? reason(cell, word)
+               : LIDO_OK;
+}
+
+bool lido__lease_was_stopped(const struct lido__cell *cell)
+{
+    return reason(cell, lido__observe(&cell->word)) != LIDO_OK;
 }
 
 int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing,

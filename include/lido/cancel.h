@@ -12,7 +12,8 @@
  * the wait for a connection ends, and if there is a lease already: the wait for SQLite's lock,
  * on a static pool the wait for another lease's transaction, and SQL that runs.  Each answers
  * LIDO_CANCELLED, and so do all further statements, begins and commits of the lease until the
- * token is reset; roll back and check in as always.  One token may serve several checkouts, at
+ * token is reset; roll back and check in as always.  A check-in rolls back what is open then,
+ * also where `pool_reset_on_return` says otherwise.  One token may serve several checkouts, at
  * once or one after the other.
  *
  * A token speaks of leases, not of connections: SQL is ended by its own thread, which looks at

@@ -286,10 +286,13 @@ Test(txn_limit, a_commit_at_the_check_in_sleeps_while_it_waits_though_the_time_i
     worker_start(&worker, pool);
     worker_tell(&worker, begin_and_write);
     cr_assert_eq(worker.rc, LIDO_OK);
-    fake_clock_advance_ms(100);
     reads = fake_clock_reads();
     worker_ask(&worker, worker_give);
     while (fake_clock_reads() < reads + 4)
+        sched_yield();
+    reads = fake_clock_reads();
+    fake_clock_advance_ms(100); /* when the COMMIT waits already */
+    while (fake_clock_reads() == reads)
         sched_yield();
     for (int i = 0; i < 1000; i++)
         sched_yield();
