@@ -33,6 +33,7 @@ struct lido__statement {
     const void *owner;    /* the cell of the lease that does */
     enum lido__verb verb;
     bool is_running;   /* stepped, and neither at its end nor reset */
+    bool is_stepping;  /* SQLite is in it, and may have called the host */
     int64_t since_ns;  /* when the run began, if a hook wants to know */
     uint64_t hash;     /* of the text */
     size_t length;     /* of the text; 0: not to be kept */

@@ -83,6 +83,8 @@ static int open_to_bind(const struct lido_stmt *stmt, const struct lido_value *v
         rc = check_value(use->record->pool, &values[i], err);
     if (rc == LIDO_OK)
         rc = lido__use_find(stmt, use, err);
+    if (rc == LIDO_OK)
+        rc = lido__use_change(use, err);
     if (rc != LIDO_OK || !use->at->is_running)
         return rc;
     lido__use_close(use);

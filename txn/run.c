@@ -203,6 +203,7 @@ static int step(const struct lido__use *use)
     }
     before = lido__runner_set(use->record, (uintptr_t)cell);
     cell->is_ending = use->at->verb == LIDO__VERB_TXN;
+    use->at->is_stepping = true;
     rc = sqlite3_step(use->at->handle);
     cell->is_ending = false;
     lido__runner_set(use->record, before);
@@ -215,6 +216,8 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
     bool was_open;
     int rc = lido__use_open(stmt, &use, err);
 
+    if (rc == LIDO_OK)
+        rc = lido__use_change(&use, err);
     if (rc == LIDO_OK && !use.at->is_running)
         rc = begin_run(stmt, &use, err);
     if (rc != LIDO_OK)
@@ -227,6 +230,7 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
         lido__use_close(&use);
         return lido_fail(err, LIDO_STALE, "the statement was ended by what it called");
     }
+    use.at->is_stepping = false;
     use.at->is_running = rc == SQLITE_ROW;
     if (rc == SQLITE_DONE && ends_plain(&use) && !is_of_txn(use.at->verb))
         sqlite3_reset(use.at->handle);

@@ -52,6 +52,17 @@ int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
     return rc == LIDO_OK ? lido__use_find(stmt, use, err) : rc;
 }
 
+/* SQLite would go on in a statement that is no more, or is another's by then. */
+int lido__use_change(struct lido__use *use, struct lido_error *err)
+{
+    if (!use->at->is_stepping)
+        return LIDO_OK;
+    lido__use_close(use);
+    return lido_fail(err, SQLITE_MISUSE,
+                     "a function that the statement calls may not run, "
+                     "end or change it");
+}
+
 struct lido__statements *lido__record_statements(struct lido_record *record)
 {
     if (record->statements == NULL)
@@ -117,6 +128,8 @@ int lido_stmt_reset(const struct lido_stmt *stmt, struct lido_error *err)
     struct lido__use use;
     int rc = lido__use_open(stmt, &use, err);
 
+    if (rc == LIDO_OK)
+        rc = lido__use_change(&use, err);
     return rc != LIDO_OK ? rc : lido__run_reset(stmt, &use, false, err);
 }
 
@@ -130,6 +143,9 @@ int lido_stmt_finalize(struct lido_stmt *stmt, struct lido_error *err)
         return rc == LIDO_NO_CONNECTION
                    ? lido_fail(err, LIDO_STALE, "its connection is gone")
                    : rc;
+    rc = lido__use_change(&use, err);
+    if (rc != LIDO_OK)
+        return rc;
     copy = *stmt;
     *stmt = (struct lido_stmt)LIDO_STMT_INIT;
     return lido__run_reset(&copy, &use, true, err);

@@ -28,6 +28,9 @@ int lido__use_find(const struct lido_stmt *stmt, struct lido__use *use,
 /* Both. */
 int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
                    struct lido_error *err);
+/* After one of them, if the statement is to be run, ended or given values: SQLITE_MISUSE while
+   SQLite is in it, and the mutex is left. */
+int lido__use_change(struct lido__use *use, struct lido_error *err);
 static inline void lido__use_close(const struct lido__use *use)
 {
     if (use->mutex != NULL)

@@ -19,6 +19,8 @@
  * the one that was used the longest ago.  PRAGMA, ATTACH, DETACH and BEGIN are never kept, for
  * they act, or settle what they lock, when they are prepared; nor is any statement of a text
  * of several.
+ * A function that a statement calls may run others on the lease, but may not step, reset,
+ * finalize or bind the one that calls it: SQLITE_MISUSE.
  * After a change of the schema, by whichever connection, SQLite prepares a statement again at
  * its next step: what lido_stmt_columns() and the names say is true from then on.
  *
