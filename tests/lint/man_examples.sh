@@ -22,7 +22,12 @@ for page in "$root"/docs/man/*.3.scd; do
     # The literal block of the section EXAMPLE.
     awk '/^# /{is_example = $0 == "# EXAMPLE"; next}
          is_example && /^```/{is_code = !is_code; next}
-         is_example && is_code' "$page" > "$work/$name.c"
+         is_example && is_code' "$page" > "$work/$name.scd"
+    # As scdoc prints it: a backslash is written twice.
+    if sed 's/\\\\//g' "$work/$name.scd" | grep -n '[\]' >&2; then
+        complain "${page#"$root"/}: scdoc drops a backslash that is written once"
+    fi
+    sed 's/\\\(.\)/\1/g' "$work/$name.scd" > "$work/$name.c"
     if [ ! -s "$work/$name.c" ]; then
         complain "${page#"$root"/} has no program"
         continue
