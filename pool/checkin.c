@@ -369,7 +369,7 @@ int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options 
                          "check-in options of %zu bytes, not %zu: start from "
                          "LIDO_CHECKIN_OPTIONS_INIT",
                          options->size, sizeof *options);
-    rc = lido__lease_use(conn, &cell, err);
+    rc = lido__lease_use_to_end(conn, &cell, err);
     if (rc != LIDO_OK)
         return rc;
     if (!lido__cell_try(cell, lido__slot_word(conn->generation, LIDO__LENT),

@@ -89,7 +89,9 @@ int lido_conn_steal(struct lido_conn *conn, void **handle, struct lido_error *er
     if (handle == NULL)
         return lido_fail(err, SQLITE_MISUSE, "nowhere to put the handle");
     *handle = NULL;
-    rc = lido__lease_use_connected(conn, &cell, err);
+    rc = lido__lease_use_to_end(conn, &cell, err);
+    if (rc == LIDO_OK)
+        rc = lido__lease_use_connected(conn, &cell, err);
     if (rc != LIDO_OK)
         return rc;
     record = lido__cell_record(cell);

@@ -65,7 +65,7 @@ int lido_conn_invalidate(struct lido_conn *conn, const struct lido_error *reason
     struct lido__cell *cell;
     struct lido_record *record;
     lido_pool *pool;
-    int rc = lido__lease_use(conn, &cell, err);
+    int rc = lido__lease_use_to_end(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;
@@ -92,7 +92,7 @@ int lido_conn_invalidate_pool(struct lido_conn *conn, const struct lido_error *r
 {
     struct lido__cell *cell;
     struct lido_record *record;
-    int rc = lido__lease_use(conn, &cell, err);
+    int rc = lido__lease_use_to_end(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;

@@ -67,6 +67,19 @@ int lido__lease_use(const struct lido_conn *conn, struct lido__cell **out,
     return rc;
 }
 
+/* What SQLite is in would be gone when it goes on. */
+int lido__lease_use_to_end(const struct lido_conn *conn, struct lido__cell **out,
+                           struct lido_error *err)
+{
+    int rc = lido__lease_use(conn, out, err);
+
+    if (rc != LIDO_OK || !(*out)->is_stepping)
+        return rc;
+    *out = NULL;
+    return lido_fail(err, SQLITE_MISUSE,
+                     "a function that a statement calls may not end the lease");
+}
+
 /* The lease's record if this thread may use it now, without a word about why not. */
 static const struct lido_record *usable(const struct lido_conn *conn)
 {
@@ -172,7 +185,7 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
     cell->has_isolation = false;
     if (cell == &lido__cell_record(cell)->own)
         lido__write(&lido__cell_record(cell)->savepoints, 0);
-    cell->is_ending = cell->has_cancel = false;
+    cell->is_ending = cell->is_stepping = cell->has_cancel = false;
     cell->has_limit = cell->has_own_limit = cell->has_timed_out = false;
     cell->has_deadline = cell->is_asking = false;
     lido__publish(&cell->owner, lido__thread());

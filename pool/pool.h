@@ -490,6 +490,9 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
    LIDO_FORKED, SQLITE_MISUSE. */
 int lido__lease_use(const struct lido_conn *conn, struct lido__cell **out,
                     struct lido_error *err);
+/* The same to end it: SQLITE_MISUSE also while SQLite is in a statement of the lease. */
+int lido__lease_use_to_end(const struct lido_conn *conn, struct lido__cell **out,
+                           struct lido_error *err);
 /* The same, and its record has a connection: LIDO_NO_CONNECTION. */
 int lido__lease_use_connected(const struct lido_conn *conn, struct lido__cell **out,
                               struct lido_error *err);

@@ -81,6 +81,7 @@ struct lido__cell {
                            itself does not on this lease; at its start as the pool has it */
     bool has_isolation; /* it set read_uncommitted, which its end sets back */
     bool is_ending;     /* COMMIT or ROLLBACK runs, and is not to be interrupted */
+    bool is_stepping;   /* SQLite is in a statement of its, and may have called the host */
     bool has_cancel;    /* `cancel` is set */
     bool has_limit;     /* `limit_ends_ns` is set */
     bool has_own_limit; /* `limit_ms` is set */

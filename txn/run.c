@@ -193,6 +193,7 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
 static int step(const struct lido__use *use)
 {
     struct lido__cell *cell = use->cell;
+    bool was_stepping = cell->is_stepping;
     uint64_t before;
     int rc;
 
@@ -203,8 +204,9 @@ static int step(const struct lido__use *use)
     }
     before = lido__runner_set(use->record, (uintptr_t)cell);
     cell->is_ending = use->at->verb == LIDO__VERB_TXN;
-    use->at->is_stepping = true;
+    use->at->is_stepping = cell->is_stepping = true;
     rc = sqlite3_step(use->at->handle);
+    cell->is_stepping = was_stepping;
     cell->is_ending = false;
     lido__runner_set(use->record, before);
     return rc;

@@ -100,7 +100,8 @@ LIDO_API int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
  * Fails:     LIDO_STALE (checked in already, or empty: nothing happens), LIDO_WRONG_THREAD
  *            and LIDO_FORKED (the lease stays); what a finalizer, a checkin or a close hook
  *            returned, and what a reset hook returned with LIDO_FATAL; LIDO_UNCLEAN (what the
- *            lease changed stays: see lido_conn_mark_dirty()).
+ *            lease changed stays: see lido_conn_mark_dirty()); SQLITE_MISUSE (by a function
+ *            that a statement of the lease calls: the lease stays).
  */
 struct lido_checkin_options {
     size_t size; /* sizeof this struct */
@@ -184,7 +185,8 @@ LIDO_API lido_record *lido_conn_record(const struct lido_conn *conn);
  * `reason` (NULL allowed) reaches the hooks.
  *
  * Threads:   the one that checked it out.
- * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; what an invalidate,
+ * Fails:     LIDO_STALE, LIDO_WRONG_THREAD, LIDO_FORKED; SQLITE_MISUSE as
+ *            lido_conn_checkin(), of the hard ones; what an invalidate,
  *            soft_invalidate or close hook returned (nothing has changed then, the lease is
  *            good; the pool's other connections are marked all the same), or a checkin hook
  *            (it has ended).
@@ -221,7 +223,7 @@ LIDO_API int lido_conn_is_detached(const struct lido_conn *conn);
  * Ownership: *handle is the caller's, who closes it; NULL on failure.
  * Threads:   the one that checked it out.
  * Fails:     as lido_conn_detach(), and then the lease stays; LIDO_SHARED also if nested
- *            leases share it.
+ *            leases share it; SQLITE_MISUSE as lido_conn_checkin().
  */
 LIDO_API int lido_conn_steal(struct lido_conn *conn, void **handle,
                              struct lido_error *err) LIDO_CHECKED;

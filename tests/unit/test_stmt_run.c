@@ -224,65 +224,6 @@ Test(stmt_run, a_function_may_run_others_on_the_same_lease)
     lido_pool_free(pool);
 }
 
-/* What is called inside SQLite may not pull its statement away from under it. */
-static struct lido_stmt inside;
-static int at_row, row;
-
-static void change_its_own(sqlite3_context *context, int count, sqlite3_value **values)
-{
-    struct lido_stmt copy = inside;
-
-    (void)count, (void)values;
-    if (row++ == at_row) {
-        cr_expect_eq(lido_stmt_step(&copy, &err), SQLITE_MISUSE);
-        cr_expect_eq(lido_stmt_reset(&copy, &err), SQLITE_MISUSE);
-        cr_expect_eq(lido_stmt_bind(&copy, 1, lido_integer(7), &err), SQLITE_MISUSE);
-        cr_expect_eq(lido_stmt_finalize(&copy, &err), SQLITE_MISUSE);
-        cr_expect_eq(copy.number, inside.number);
-    }
-    sqlite3_result_int(context, row);
-}
-
-/* In the first step, and where rows have been read already. */
-static void let_it_change_its_own(const struct lido_conn *conn, int which)
-{
-    const char *sql = "SELECT change_its_own(), ?1, x FROM t";
-    int64_t rows = 0;
-    int rc;
-
-    at_row = which;
-    row = 0;
-    cr_assert_eq(lido_stmt_prepare(conn, &inside, sql, &err), LIDO_OK, "%s", err.text);
-    cr_assert_eq(lido_stmt_bind(&inside, 1, lido_integer(5), &err), LIDO_OK);
-    while ((rc = lido_stmt_step(&inside, &err)) == SQLITE_ROW) {
-        cr_expect_eq(lido_stmt_integer(&inside, 1), 5);
-        cr_expect_eq(lido_stmt_integer(&inside, 2), ++rows);
-    }
-    cr_expect_eq(rc, SQLITE_DONE, "%s", err.text);
-    cr_expect_eq(rows, 3);
-    cr_expect_eq(lido_stmt_finalize(&inside, &err), LIDO_OK);
-}
-
-Test(stmt_run, a_function_may_not_end_or_change_the_statement_that_calls_it)
-{
-    static const char *const urls[] = { "sqlite://", "sqlite://?pool=static",
-                                        "sqlite://?cached_statements=0" };
-
-    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
-        lido_pool *pool = open_pool(urls[i]);
-        struct lido_conn conn = handy_take(pool);
-
-        execute(&conn, "CREATE TABLE t (x); INSERT INTO t VALUES (1), (2), (3)");
-        cr_assert_eq(sqlite3_create_function(lido_conn_sqlite(&conn), "change_its_own", 0,
-                                             SQLITE_UTF8, NULL, change_its_own, NULL, NULL),
-                     SQLITE_OK);
-        let_it_change_its_own(&conn, 0);
-        let_it_change_its_own(&conn, 1);
-        handy_give(&conn);
-        lido_pool_free(pool);
-    }
-}
-
 /* --- other leases of the connection ------------------------------------------------------ */
 
 static int64_t seen;
