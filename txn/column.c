@@ -129,22 +129,32 @@ const void *lido_stmt_blob(const struct lido_stmt *stmt, int column, size_t *siz
     return data;
 }
 
-/* As it is in the database. */
-static struct lido_value value_of(sqlite3_stmt *handle, int column)
+/* As it is in the database.  False if memory is out: a text may have to be converted, and has
+   no address then, which would be NULL's. */
+static bool read_value(sqlite3_stmt *handle, int column, struct lido_value *out)
 {
     const char *text;
+    size_t size;
 
     switch (sqlite3_column_type(handle, column)) {
-    case SQLITE_INTEGER: return lido_integer(sqlite3_column_int64(handle, column));
-    case SQLITE_FLOAT: return lido_real(sqlite3_column_double(handle, column));
+    case SQLITE_INTEGER: *out = lido_integer(sqlite3_column_int64(handle, column)); break;
+    case SQLITE_FLOAT: *out = lido_real(sqlite3_column_double(handle, column)); break;
     case SQLITE_TEXT:
         text = (const char *)sqlite3_column_text(handle, column);
-        return lido_text_of(text, (size_t)sqlite3_column_bytes(handle, column));
+        if (text == NULL)
+            return false;
+        *out = lido_text_of(text, (size_t)sqlite3_column_bytes(handle, column));
+        break;
     case SQLITE_BLOB:
         text = sqlite3_column_blob(handle, column);
-        return lido_blob(text, (size_t)sqlite3_column_bytes(handle, column));
-    default: return lido_null();
+        size = (size_t)sqlite3_column_bytes(handle, column);
+        if (text == NULL && size > 0)
+            return false;
+        *out = lido_blob(text, size);
+        break;
+    default: break;
     }
+    return true;
 }
 
 int lido_stmt_value(const struct lido_stmt *stmt, int column, struct lido_value *out,
@@ -164,8 +174,8 @@ int lido_stmt_value(const struct lido_stmt *stmt, int column, struct lido_value 
         rc = lido_fail(err, SQLITE_RANGE, "column %d of %d, from 0", column, count);
     else if (sqlite3_data_count(use.at->handle) == 0)
         rc = lido_fail(err, SQLITE_MISUSE, "the statement stands on no row");
-    else
-        *out = value_of(use.at->handle, column);
+    else if (!read_value(use.at->handle, column, out))
+        rc = lido_fail(err, SQLITE_NOMEM, "out of memory for column %d", column);
     lido__use_close(&use);
     return rc;
 }

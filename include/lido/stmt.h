@@ -204,7 +204,7 @@ LIDO_API const char *lido_stmt_text(const struct lido_stmt *stmt, int column, si
 LIDO_API const void *lido_stmt_blob(const struct lido_stmt *stmt, int column, size_t *size);
 
 /* The same by name or number, as it is in the database, with an error where the others only
-   have a zero: SQLITE_RANGE (no such column), SQLITE_MISUSE (no row). */
+   have a zero: SQLITE_RANGE (no such column), SQLITE_MISUSE (no row), SQLITE_NOMEM. */
 LIDO_API int lido_stmt_value(const struct lido_stmt *stmt, int column,
                              struct lido_value *out, struct lido_error *err) LIDO_CHECKED;
 LIDO_API int lido_stmt_value_name(const struct lido_stmt *stmt, const char *name,

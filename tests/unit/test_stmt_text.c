@@ -162,3 +162,29 @@ Test(stmt_text, a_database_in_utf_16_reads_alike)
         lido_pool_free(pool);
     }
 }
+
+/* SQLite converts it when it is asked for, and answers NULL where it cannot. */
+Test(stmt_text, a_text_that_cannot_be_converted_is_not_nothing)
+{
+    struct lido_pool_options options = handy_options(NULL);
+    lido_pool *pool = handy_open_url("sqlite://", &options);
+    struct lido_conn conn = handy_take(pool);
+    struct lido_error err = LIDO_ERROR_INIT;
+    struct lido_value value;
+    struct lido_stmt stmt;
+
+    cr_assert_eq(lido_conn_exec(&conn,
+                                "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (x);"
+                                "INSERT INTO t VALUES (hex(zeroblob(2000000)))",
+                                &err),
+                 LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_stmt_prepare(&conn, &stmt, "SELECT x FROM t", &err), LIDO_OK);
+    cr_assert_eq(lido_stmt_step(&stmt, &err), SQLITE_ROW, "%s", err.text);
+    sqlite3_hard_heap_limit64(sqlite3_memory_used() + 300000);
+    cr_expect_eq(lido_stmt_value(&stmt, 0, &value, &err), SQLITE_NOMEM);
+    cr_expect_eq(value.type, SQLITE_NULL);
+    sqlite3_hard_heap_limit64(0);
+    cr_expect_eq(lido_stmt_finalize(&stmt, &err), SQLITE_NOMEM); /* and so ends its run */
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
