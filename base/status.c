@@ -157,3 +157,14 @@ int lido_fail(struct lido_error *err, int code, const char *format, ...)
     lido__text_tidy(err->text, length >= (int)sizeof err->text);
     return code;
 }
+
+int lido__fail_by_host(struct lido_error *err, int rc, const struct lido_error *story)
+{
+    if (story->text[0] == '\0')
+        return lido_fail(err, rc, "the function answered %s", lido_status_name(rc));
+    if (err != NULL) {
+        *err = *story;
+        err->code = rc;
+    }
+    return rc;
+}

@@ -2,6 +2,8 @@
 #ifndef LIDO_BASE_TEXT_H
 #define LIDO_BASE_TEXT_H
 
+#include <lido/status.h>
+
 #include <stdbool.h>
 
 /*
@@ -10,5 +12,9 @@
  * the end of its buffer cut (is_full) goes without a trace.
  */
 void lido__text_tidy(char *text, bool is_full);
+
+/* What a function of the host's answered, with the story that it told, or with none: `err` has
+   the code that is returned, and a text.  Answers rc. */
+int lido__fail_by_host(struct lido_error *err, int rc, const struct lido_error *story);
 
 #endif

@@ -14,6 +14,7 @@
  * Threads: one run is one thread's.
  */
 #include "base/clock.h"
+#include "base/text.h"
 #include "txn/txn.h"
 #include <lido/run.h>
 
@@ -116,6 +117,16 @@ static int commit(struct runner *runner, const struct lido_conn *conn, bool *aga
     return rc;
 }
 
+/* With a story of its own: *err may tell of an earlier call. */
+static int call(const struct runner *runner, const struct lido_conn *conn,
+                struct lido_error *err)
+{
+    struct lido_error story = LIDO_ERROR_INIT;
+    int rc = runner->fn(runner->ctx, conn, &story);
+
+    return rc == LIDO_OK || rc == LIDO_ROLLBACK ? rc : lido__fail_by_host(err, rc, &story);
+}
+
 static int run_once(struct runner *runner, const struct lido_conn *conn, bool *again,
                     struct lido_error *err)
 {
@@ -130,7 +141,7 @@ static int run_once(struct runner *runner, const struct lido_conn *conn, bool *a
         return rc;
     }
     runner->runs++;
-    rc = runner->fn(runner->ctx, conn, err);
+    rc = call(runner, conn, err);
     if (!is_good(conn)) {
         runner->outcome = LIDO_OUTCOME_UNKNOWN;
         return rc != LIDO_OK ? rc : lido_fail(err, LIDO_STALE, "the run ended its lease");
@@ -213,7 +224,7 @@ static int run_inside(struct runner *runner, const struct lido_conn *conn,
     if (rc != LIDO_OK)
         return rc;
     runner->runs++;
-    rc = runner->fn(runner->ctx, conn, err);
+    rc = call(runner, conn, err);
     runner->outcome = LIDO_OUTCOME_UNKNOWN;
     if (!is_good(conn))
         return rc != LIDO_OK ? rc : lido_fail(err, LIDO_STALE, "the run ended its lease");

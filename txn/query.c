@@ -4,18 +4,26 @@
  *
  * Threads: the one that checked the connection out.
  */
+#include "base/text.h"
 #include "txn/stmt.h"
 
 /* Steps to the end; rows go to `row`, if there is one.  LIDO_OK at the end. */
 static int run(const struct lido_stmt *stmt, lido_row_fn row, void *ctx,
                struct lido_error *err)
 {
+    struct lido_error story; /* of `row` alone: *err may tell of an earlier call */
     int rc;
 
     while ((rc = lido_stmt_step(stmt, err)) == SQLITE_ROW) {
-        rc = row != NULL ? row(ctx, stmt, err) : LIDO_OK;
-        if (rc != LIDO_OK)
+        if (row == NULL)
+            continue;
+        story.code = story.sys_errno = 0;
+        story.text[0] = '\0';
+        rc = row(ctx, stmt, &story);
+        if (rc == SQLITE_DONE)
             break;
+        if (rc != LIDO_OK)
+            return lido__fail_by_host(err, rc, &story);
     }
     return rc == SQLITE_DONE ? LIDO_OK : rc;
 }

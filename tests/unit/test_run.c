@@ -543,6 +543,41 @@ Test(run, on_a_lease_there_is_no_second_token)
     lido_cancel_free(token);
 }
 
+static int say_nothing(void *ctx, const struct lido_conn *conn, struct lido_error *unused)
+{
+    (void)conn, (void)unused;
+    return *(int *)ctx;
+}
+
+static int say_another(void *ctx, const struct lido_conn *conn, struct lido_error *story)
+{
+    (void)ctx;
+    cr_expect_eq(lido_conn_exec(conn, "SELECT * FROM nowhere", story), SQLITE_ERROR);
+    return 7777;
+}
+
+Test(run, the_error_has_the_code_that_the_function_answered)
+{
+    struct lido_conn conn;
+    int code = 7777;
+
+    open_pool("sqlite://?pool=static");
+    err = (struct lido_error){ SQLITE_FULL, 0, "of an earlier call" };
+    cr_expect_eq(lido_pool_run(pool, 0, say_nothing, &code, NULL, &err), 7777);
+    cr_expect_eq(err.code, 7777);
+    cr_expect_str_eq(err.text, "the function answered unknown");
+    cr_expect_eq(lido_pool_run(pool, 0, say_another, NULL, NULL, &err), 7777);
+    cr_expect_eq(err.code, 7777);
+    cr_expect_not_null(strstr(err.text, "nowhere"), "%s", err.text);
+
+    conn = handy_take(pool);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
+    cr_expect_eq(lido_conn_run(&conn, 0, say_nothing, &code, NULL, &err), 7777);
+    cr_expect_eq(err.code, 7777);
+    cr_expect_str_eq(err.text, "the function answered unknown");
+    handy_give(&conn);
+}
+
 Test(run, arguments_that_are_none_are_refused)
 {
     struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;

@@ -258,6 +258,29 @@ Test(stmt, query_hands_over_each_row_until_it_is_told_to_stop)
     cr_expect_eq(stats().in_use, 0);
 }
 
+static int fail_silently(void *ctx, const struct lido_stmt *row, struct lido_error *story)
+{
+    (void)row;
+    if (ctx != NULL)
+        lido_fail(story, SQLITE_AUTH, "%s", (const char *)ctx);
+    return 7777;
+}
+
+Test(stmt, the_error_of_a_query_has_the_code_that_the_row_answered)
+{
+    err = (struct lido_error){ SQLITE_FULL, 0, "of an earlier call" };
+    cr_expect_eq(lido_conn_query(&conn, "VALUES (1)", NULL, 0, fail_silently, NULL, &err),
+                 7777);
+    cr_expect_eq(err.code, 7777);
+    cr_expect_str_eq(err.text, "the function answered unknown");
+    cr_expect_eq(lido_conn_query(&conn, "VALUES (1)", NULL, 0, fail_silently, "no", &err),
+                 7777);
+    cr_expect_eq(err.code, 7777);
+    cr_expect_str_eq(err.text, "no");
+    cr_expect_eq(lido_conn_query(&conn, "VALUES (1)", NULL, 0, fail_silently, NULL, NULL),
+                 7777);
+}
+
 Test(stmt, a_pool_runs_a_statement_on_a_connection_of_its_own)
 {
     lido_pool *other;
