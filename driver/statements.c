@@ -73,6 +73,9 @@ static bool grow(struct lido__statements *all)
     return true;
 }
 
+/* To SQLite the mark that some editors write before a text is a blank, wherever it stands. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 const char *lido__sql_skip_blanks(const char *sql)
 {
     const char *end;
@@ -80,7 +83,9 @@ const char *lido__sql_skip_blanks(const char *sql)
     for (;;) {
         while (*sql == ' ' || (*sql >= '\t' && *sql <= '\r') || *sql == ';')
             sql++;
-        if (sql[0] == '-' && sql[1] == '-') {
+        if (strncmp(sql, BYTE_ORDER_MARK, 3) == 0) {
+            sql += 3;
+        } else if (sql[0] == '-' && sql[1] == '-') {
             while (*sql != '\0' && *sql != '\n')
                 sql++;
         } else if (sql[0] == '/' && sql[1] == '*') {

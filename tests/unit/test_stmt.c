@@ -212,6 +212,24 @@ Test(stmt, a_text_has_one_statement_and_may_end_in_blanks_and_comments)
     cr_expect_not_null(strstr(err.text, "syntax error"), "%s", err.text);
 }
 
+/* As from a file of some editors. */
+Test(stmt, a_byte_order_mark_is_a_blank)
+{
+    const char *text = "\xef\xbb\xbf"
+                       "BEGIN; CREATE TABLE marked (x); COMMIT";
+    struct lido_stmt stmt = prepare("SELECT 1;\xef\xbb\xbf\n");
+
+    finalize(&stmt);
+    execute("\xef\xbb\xbf"
+            "BEGIN");
+    cr_expect_eq(lido_txn_commit(&conn, NULL, &err), LIDO_OK, "%s", err.text);
+    cr_expect_eq(stats().cached, 0); /* a BEGIN is never kept */
+    handy_give(&conn);
+    lido_pool_free(pool);
+    open_with("sqlite://?autobegin=read");
+    cr_expect_eq(lido_conn_exec(&conn, text, &err), LIDO_OK, "%s", err.text);
+}
+
 Test(stmt, exec_runs_all_and_stops_at_the_first_that_fails)
 {
     execute("CREATE TABLE t (x); INSERT INTO t VALUES (1); ;; -- one\n"
