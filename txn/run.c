@@ -110,7 +110,8 @@ static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
 
     if (begins_plain(use))
         return LIDO_OK;
-    is_readonly = sqlite3_stmt_readonly(use->at->handle) != 0;
+    is_readonly = sqlite3_stmt_readonly(use->at->handle) ||
+                  sqlite3_stmt_isexplain(use->at->handle); /* of an INSERT, it only tells */
     run = note_run(&stmt->conn, use, BIT(LIDO__BEFORE_EXECUTE));
     lido__use_close(use);
     rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, is_readonly, err);

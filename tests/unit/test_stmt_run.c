@@ -96,6 +96,7 @@ Test(stmt_run, with_autobegin_a_statement_begins_what_it_needs)
         { "sqlite://?autobegin=write", "CREATE TABLE u (x)", LIDO_TXN_WRITE },
         { "sqlite://?autobegin=write", "PRAGMA user_version=3", LIDO_TXN_NONE },
         { "sqlite://?autobegin=write", "VACUUM", LIDO_TXN_NONE },
+        { "sqlite://?autobegin=write", "EXPLAIN INSERT INTO t VALUES (1)", LIDO_TXN_NONE },
         { "sqlite://?autobegin=write", "SAVEPOINT a; RELEASE a", LIDO_TXN_NONE },
         { "sqlite://?autobegin=read", "SELECT * FROM t", LIDO_TXN_READ },
         { "sqlite://?autobegin=read&begin=immediate", "SELECT 1", LIDO_TXN_WRITE },
