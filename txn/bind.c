@@ -78,7 +78,7 @@ static int open_to_bind(const struct lido_stmt *stmt, const struct lido_value *v
 
     if (stmt == NULL || (values == NULL && count > 0))
         return lido_fail(err, SQLITE_MISUSE, "no statement, or no values, were given");
-    rc = lido__use_lease(&stmt->conn, use, err);
+    rc = lido__use_lease_of(stmt, use, err);
     for (size_t i = 0; i < count && rc == LIDO_OK; i++)
         rc = check_value(use->record->pool, &values[i], err);
     if (rc == LIDO_OK)

@@ -41,14 +41,22 @@ int lido__use_find(const struct lido_stmt *stmt, struct lido__use *use,
     return lido_fail(err, LIDO_STALE, "the statement was finalized");
 }
 
+int lido__use_lease_of(const struct lido_stmt *stmt, struct lido__use *use,
+                       struct lido_error *err)
+{
+    if (stmt == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "no statement was given");
+    if (stmt->number == 0)
+        return lido_fail(err, LIDO_STALE,
+                         "the statement is empty: not prepared, or finalized");
+    return lido__use_lease(&stmt->conn, use, err);
+}
+
 int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
                    struct lido_error *err)
 {
-    int rc;
+    int rc = lido__use_lease_of(stmt, use, err);
 
-    if (stmt == NULL)
-        return lido_fail(err, SQLITE_MISUSE, "no statement was given");
-    rc = lido__use_lease(&stmt->conn, use, err);
     return rc == LIDO_OK ? lido__use_find(stmt, use, err) : rc;
 }
 

@@ -22,6 +22,8 @@ struct lido__use {
    statements. */
 int lido__use_lease(const struct lido_conn *conn, struct lido__use *use,
                     struct lido_error *err);
+int lido__use_lease_of(const struct lido_stmt *stmt, struct lido__use *use,
+                       struct lido_error *err);
 /* The statement of such a use; on success the mutex is held. */
 int lido__use_find(const struct lido_stmt *stmt, struct lido__use *use,
                    struct lido_error *err);

@@ -440,6 +440,10 @@ Test(stmt, a_copy_of_a_finalized_statement_is_stale)
 
     finalize(&stmt);
     expect_stale(&stmt);
+    cr_expect_eq(lido_stmt_step(&stmt, &err), LIDO_STALE);
+    cr_expect_not_null(strstr(err.text, "the statement is empty"), "%s", err.text);
+    cr_expect_eq(lido_stmt_bind(&stmt, 1, lido_null(), &err), LIDO_STALE);
+    cr_expect_not_null(strstr(err.text, "the statement is empty"), "%s", err.text);
     expect_stale(&copy);
     again = prepare("SELECT 1"); /* in the same place */
     expect_stale(&copy);
