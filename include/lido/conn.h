@@ -288,11 +288,11 @@ LIDO_API int lido_conn_add_finalizer(const struct lido_conn *conn,
  * every lease is to have in a connect hook, but those hooks of SQLite's in a checkout hook.
  * docs/session-state.md has every kind of state.
  *
- * SQLite tells nobody of functions, collations, limits, backups, sqlite3_db_config(), other
- * hooks, and an authorizer set on the raw handle: who changes one of these for longer than its
- * lease says so by lido_conn_mark_dirty().  The connection is then closed when it comes back;
- * if it is the only home of a memory database it is kept, and the check-in answers
- * LIDO_UNCLEAN.  This holds also with session_guard=0.
+ * SQLite tells nobody of functions, collations, limits, backups, sqlite3_db_config(),
+ * sqlite3_deserialize(), other hooks, and an authorizer set on the raw handle: who changes one
+ * of these for longer than its lease says so by lido_conn_mark_dirty().  The connection is then
+ * closed when it comes back; if it is the only home of a memory database it is kept, and the
+ * check-in answers LIDO_UNCLEAN.  This holds also with session_guard=0.
  *
  * Ownership: copies why, of which 63 bytes are kept (NULL allowed); the first is told.
  * Threads:   the one that checked it out.

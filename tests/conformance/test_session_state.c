@@ -464,6 +464,57 @@ static bool has_raw_authorizer(void)
     return !runs("SELECT 1");
 }
 
+static int note_trace(unsigned type, void *ctx, void *first, void *second)
+{
+    (void)type, (void)ctx, (void)first, (void)second;
+    return called++, 0;
+}
+
+static void set_trace(void)
+{
+    sqlite3_trace_v2(db, SQLITE_TRACE_STMT, note_trace, NULL);
+}
+
+static bool has_trace(void)
+{
+    called = 0;
+    return runs("SELECT 1") && called > 0;
+}
+
+/* A module that only counts who asks for its table. */
+static int refuse_table(sqlite3 *handle, void *ctx, int count, const char *const *words,
+                        sqlite3_vtab **out, char **text)
+{
+    (void)handle, (void)ctx, (void)count, (void)words, (void)out, (void)text;
+    called++;
+    return SQLITE_ERROR;
+}
+
+static const sqlite3_module own_module = { .xConnect = refuse_table };
+
+static void add_module(void)
+{
+    sqlite3_create_module(db, "own_module", &own_module, NULL);
+}
+
+static bool has_module(void)
+{
+    called = 0;
+    return !runs("SELECT * FROM own_module") && called > 0;
+}
+
+/* Another database in the place of the main one, which may grow and is freed at its close. */
+static void exchange_main(void)
+{
+    cr_assert_eq(sqlite3_deserialize(db, "main", NULL, 0, 0, 3), SQLITE_OK, "%s", where);
+    run("CREATE TABLE of_another (x)");
+}
+
+static bool has_another_main(void)
+{
+    return runs("SELECT * FROM of_another");
+}
+
 static const struct {
     const char *name;
     void (*add)(void);
@@ -473,7 +524,11 @@ static const struct {
     { "a collation", add_collation, has_collation },
     { "a limit", set_limit, has_limit },
     { "db_config", set_config, has_config },
-    { "an authorizer", set_raw_authorizer, has_raw_authorizer },
+    { "a trace", set_trace, has_trace },
+    { "a module", add_module, has_module },
+    { "another main", exchange_main, has_another_main },
+    { "an authorizer", set_raw_authorizer,
+      has_raw_authorizer }, /* of what is kept, for good */
 };
 
 static void leave_declared(const struct place *place)
