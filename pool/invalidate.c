@@ -59,13 +59,30 @@ static int close_and_end(lido_pool *pool, struct lido__cell *cell, struct lido_c
     return rc != LIDO_OK ? rc : later;
 }
 
+/* It may be another lease of the thread that is in SQLite. */
+static int use_to_close(const struct lido_conn *conn, struct lido__cell **cell,
+                        struct lido_error *err)
+{
+    struct lido_record *record;
+    int rc = lido__lease_use_to_end(conn, cell, err);
+
+    if (rc != LIDO_OK)
+        return rc;
+    record = lido__cell_record(*cell);
+    if (record->pool->sharing != LIDO__SHARE_THREAD ||
+        !lido__share_is_stepping(record->pool, record))
+        return LIDO_OK;
+    return lido_fail(err, SQLITE_MISUSE,
+                     "a function that a statement calls may not close its connection");
+}
+
 int lido_conn_invalidate(struct lido_conn *conn, const struct lido_error *reason,
                          struct lido_error *err)
 {
     struct lido__cell *cell;
     struct lido_record *record;
     lido_pool *pool;
-    int rc = lido__lease_use_to_end(conn, &cell, err);
+    int rc = use_to_close(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;
@@ -92,7 +109,7 @@ int lido_conn_invalidate_pool(struct lido_conn *conn, const struct lido_error *r
 {
     struct lido__cell *cell;
     struct lido_record *record;
-    int rc = lido__lease_use_to_end(conn, &cell, err);
+    int rc = use_to_close(conn, &cell, err);
 
     if (rc != LIDO_OK)
         return rc;

@@ -326,6 +326,9 @@ void lido__share_unreserve(struct lido_record *record, uint64_t reserved);
 /* How many leases share the record: 0 where none may. */
 unsigned lido__share_count(lido_pool *pool, const struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));
+/* True while SQLite is in a statement of one of them: of a thread's own. */
+bool lido__share_is_stepping(lido_pool *pool, const struct lido_record *record)
+    LIDO_TSA(locks_excluded(pool->lock));
 /* Whose transaction it is on a record that threads share: enter before BEGIN, which waits
    for another lease's to end; begun after it; leave when it has ended. */
 int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,

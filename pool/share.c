@@ -182,6 +182,19 @@ static void run_for_another_locked(const lido_pool *pool, struct lido_record *re
     lido__write(&record->runner, runner);
 }
 
+bool lido__share_is_stepping(lido_pool *pool, const struct lido_record *record)
+{
+    bool is_stepping = false;
+
+    lido__mutex_lock(&pool->lock);
+    for (struct lido__cell *at = lido__cells_first(pool); at != NULL; at = at->next)
+        if (at->is_bound && lido__cell_record(at) == record &&
+            lido__slot_state(lido__read(&at->word)) == LIDO__LENT && at->is_stepping)
+            is_stepping = true;
+    lido__mutex_unlock(&pool->lock);
+    return is_stepping;
+}
+
 /* The lease of a cell that is RETURNING ends. */
 static void leave_locked(lido_pool *pool, struct lido__cell *cell)
     LIDO_TSA(requires_capability(pool->lock))

@@ -127,3 +127,35 @@ Test(stmt_inside, a_function_may_not_end_the_lease_that_calls_it)
         lido_pool_free(pool);
     }
 }
+
+static void close_by_another(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    lido_pool *pool = sqlite3_user_data(context);
+    struct lido_conn nested = handy_take(pool);
+
+    (void)count, (void)values;
+    cr_expect_eq(lido_conn_invalidate(&nested, NULL, &err), SQLITE_MISUSE);
+    cr_expect_eq(lido_conn_invalidate_pool(&nested, NULL, &err), SQLITE_MISUSE);
+    handy_give(&nested);
+    sqlite3_result_int(context, 1);
+}
+
+Test(stmt_inside, nor_close_its_connection_by_another_lease_of_the_thread)
+{
+    static const char *const urls[] = { "sqlite://",
+                                        "sqlite:///file:/inside?uri=1&vfs=memdb&pool=queue"
+                                        "&use_threadlocal=1" };
+
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        lido_pool *pool = open_pool(urls[i]);
+        struct lido_conn conn = handy_take(pool);
+
+        cr_assert_eq(sqlite3_create_function(lido_conn_sqlite(&conn), "close_by_another", 0,
+                                             SQLITE_UTF8, pool, close_by_another, NULL,
+                                             NULL),
+                     SQLITE_OK);
+        cr_expect_eq(ask(&conn, "SELECT close_by_another()"), 1);
+        cr_expect_eq(lido_conn_invalidate(&conn, NULL, &err), LIDO_OK);
+        lido_pool_free(pool);
+    }
+}
