@@ -6,6 +6,7 @@
  */
 #include "base/text.h"
 #include "txn/stmt.h"
+#include "txn/txn.h"
 
 /* Steps to the end; rows go to `row`, if there is one.  LIDO_OK at the end. */
 static int run(const struct lido_stmt *stmt, lido_row_fn row, void *ctx,
@@ -70,6 +71,18 @@ int lido_conn_query(const struct lido_conn *conn, const char *sql,
     return finish(&stmt, rc, err);
 }
 
+/* Of what `autobegin` began nobody else could: the check-in would roll it back. */
+static int commit_what_began(const struct lido_conn *conn, struct lido_error *err)
+{
+    struct lido__cell *cell;
+
+    if (lido__lease_use_connected(conn, &cell, NULL) != LIDO_OK ||
+        lido__cell_record(cell)->pool->config.autobegin == LIDO_AUTOBEGIN_OFF ||
+        !cell->has_begun || !lido__txn_is_open(cell))
+        return LIDO_OK;
+    return lido_txn_commit(conn, NULL, err);
+}
+
 /* On a connection of its own.  `sql` alone, or with values. */
 static int on_pool(lido_pool *pool, const char *sql, bool is_text,
                    const struct lido_value *values, size_t count, lido_row_fn row,
@@ -82,6 +95,8 @@ static int on_pool(lido_pool *pool, const char *sql, bool is_text,
         return rc;
     rc = is_text ? lido_conn_exec(&conn, sql, err)
                  : lido_conn_query(&conn, sql, values, count, row, ctx, err);
+    if (rc == LIDO_OK)
+        rc = commit_what_began(&conn, err);
     later = lido_conn_checkin(&conn, NULL, rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : later;
 }

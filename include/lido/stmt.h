@@ -239,11 +239,12 @@ LIDO_API int lido_conn_query(const struct lido_conn *conn, const char *sql,
 
 /*
  * The same on a connection that is checked out for it, with the pool's own time-outs, and
- * checked in again.
+ * checked in again.  A transaction that `autobegin` began for it is committed, or rolled back
+ * after an error.
  *
  * Threads:   any.
- * Fails:     as lido_pool_checkout() too; a check-in that fails is reported, if nothing else
- *            has.
+ * Fails:     as lido_pool_checkout() too, and lido_txn_commit(); a check-in that fails is
+ *            reported, if nothing else has.
  */
 LIDO_API int lido_pool_exec(lido_pool *pool, const char *sql,
                             struct lido_error *err) LIDO_CHECKED;

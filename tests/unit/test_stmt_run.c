@@ -119,6 +119,31 @@ Test(stmt_run, with_autobegin_a_statement_begins_what_it_needs)
     }
 }
 
+Test(stmt_run, with_autobegin_a_pool_commits_what_it_ran)
+{
+    static const char *const urls[] = { "sqlite://?pool=static&autobegin=write",
+                                        "sqlite://?pool=static&autobegin=read" };
+    const struct lido_value value = lido_integer(3);
+
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        lido_pool *pool = open_pool(urls[i]);
+        struct lido_conn conn;
+
+        cr_expect_eq(lido_pool_exec(pool, "CREATE TABLE t (x UNIQUE)", &err), LIDO_OK);
+        cr_expect_eq(
+            lido_pool_query(pool, "INSERT INTO t VALUES (?)", &value, 1, NULL, NULL, &err),
+            LIDO_OK, "%s", err.text);
+        cr_expect_eq(lido_pool_exec(
+                         pool, "INSERT INTO t VALUES (4); INSERT INTO t VALUES (3)", &err) &
+                         0xff,
+                     SQLITE_CONSTRAINT);
+        conn = handy_take(pool);
+        cr_expect_eq(ask(&conn, "SELECT sum(x) FROM t"), 3);
+        handy_give(&conn);
+        lido_pool_free(pool);
+    }
+}
+
 Test(stmt_run, with_autobegin_each_commit_is_followed_by_the_next_transaction)
 {
     lido_pool *pool = open_pool("sqlite://?autobegin=read&pool=static");
