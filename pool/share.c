@@ -387,13 +387,15 @@ static bool is_ended_by_text_locked(lido_pool *pool, struct lido_record *record)
 }
 
 /* Waits until nobody has the transaction, or an outer lease of this thread is found to have it,
-   or the time is up. */
-static void await_txn_locked(lido_pool *pool, struct lido_record *record,
-                             const struct lido__cell *cell, bool *is_own)
+   or the time is up.  Answers why the lease was to stop when it gave up for that: a token may
+   have been reset since. */
+static int await_txn_locked(lido_pool *pool, struct lido_record *record,
+                            const struct lido__cell *cell, bool *is_own)
     LIDO_TSA(requires_capability(pool->lock))
 {
     int64_t deadline_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
     bool is_in_time = true;
+    int stop = LIDO_OK;
 
     if (cell->has_limit && cell->limit_ends_ns < deadline_ns)
         deadline_ns = cell->limit_ends_ns;
@@ -401,7 +403,10 @@ static void await_txn_locked(lido_pool *pool, struct lido_record *record,
         deadline_ns = cell->wait_until_ns;
 
     *is_own = false;
-    while (record->txn_holder != NULL && !*is_own && lido__lease_stop(cell) == LIDO_OK) {
+    while (record->txn_holder != NULL && !*is_own) {
+        stop = lido__lease_stop(cell);
+        if (stop != LIDO_OK)
+            break;
         if (is_ended_by_text_locked(pool, record)) {
             record->txn_holder = NULL;
             break;
@@ -414,6 +419,7 @@ static void await_txn_locked(lido_pool *pool, struct lido_record *record,
             is_in_time = lido__bell_wait_locked(&pool->txn_over, &pool->lock,
                                                 pool->config.clock, deadline_ns);
     }
+    return stop;
 }
 
 static void hold_txn_locked(struct lido_record *record, struct lido__cell *cell)
@@ -430,16 +436,15 @@ int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
     lido_pool *pool = record->pool;
     lido_cancel *cancel = cell->has_cancel ? cell->cancel : NULL;
     struct lido__sleeper sleeper;
-    bool is_own, is_free, is_good;
+    bool is_own = false, is_free, is_good;
+    int stop = LIDO_OK;
 
     if (!has_holder(cell))
         return LIDO_OK;
     lido__cancel_listen(cancel, &sleeper, pool);
     lido__mutex_lock(&pool->lock);
     if (record->txn_holder != cell)
-        await_txn_locked(pool, record, cell, &is_own);
-    else
-        is_own = false;
+        stop = await_txn_locked(pool, record, cell, &is_own);
     is_free = record->txn_holder == NULL || record->txn_holder == cell;
     is_good = lido__lease_is_good(cell, generation);
     if (is_free && is_good)
@@ -454,8 +459,8 @@ int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
         return lido_fail(err, LIDO_IN_TXN,
                          "this thread has a transaction open by another lease of the same "
                          "connection");
-    if (lido__lease_stop(cell) != LIDO_OK)
-        return lido__lease_explain(cell, SQLITE_BUSY, "the wait for another lease", err);
+    if (stop != LIDO_OK)
+        return lido__lease_explain(cell, stop, "the wait for another lease", err);
     return lido_fail(err, SQLITE_BUSY,
                      "waited %lld ms for the transaction of another lease of the same "
                      "connection",
