@@ -185,7 +185,7 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
     cell->has_isolation = false;
     if (cell == &lido__cell_record(cell)->own)
         lido__write(&lido__cell_record(cell)->savepoints, 0);
-    cell->is_ending = cell->is_stepping = cell->has_cancel = false;
+    cell->is_ending = cell->is_stepping = cell->was_cancelled = cell->has_cancel = false;
     cell->has_limit = cell->has_own_limit = cell->has_timed_out = false;
     cell->has_deadline = cell->is_asking = false;
     lido__publish(&cell->owner, lido__thread());

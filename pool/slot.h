@@ -89,7 +89,9 @@ struct lido__cell {
     bool has_deadline;  /* `wait_until_ns` is set */
     bool is_stopped; /* its check-in found that it was to stop: its work is not committed */
     bool is_asking;  /* handle_error hooks run: of what fails in one none is told */
-    int trouble;     /* what SQLite said last, if it was an error; for the runner */
+    bool
+        was_cancelled; /* what ran last was ended so; the token may have been reset since */
+    int trouble;       /* what SQLite said last, if it was an error; for the runner */
 
     /* One thread at a time writes them, the holder. */
     lido__word checkins;

@@ -62,7 +62,7 @@ int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing
 
     if (!lido__is_stop(rc) &&
         ((rc & 0xff) == SQLITE_INTERRUPT || (rc & 0xff) == SQLITE_BUSY))
-        stop = lido__lease_stop(cell);
+        stop = cell->was_cancelled ? LIDO_CANCELLED : lido__lease_stop(cell);
     if (stop == LIDO_CANCELLED)
         return lido_fail(err, stop, "%s: cancelled", doing);
     if (stop == LIDO_TXN_TIMEOUT)
@@ -73,11 +73,12 @@ int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing
 static int on_progress(void *record_)
 {
     struct lido_record *record = record_;
-    const struct lido__cell *cell = lido__record_runner(record);
+    struct lido__cell *cell = lido__record_runner(record);
     int stop = lido__lease_stop(cell);
 
     if (stop == LIDO_OK || cell->is_ending)
         return 0;
+    cell->was_cancelled = stop == LIDO_CANCELLED;
     /* A limit is the transaction's, and that may be over already. */
     return stop != LIDO_TXN_TIMEOUT || !sqlite3_get_autocommit(record->handle);
 }
@@ -120,6 +121,6 @@ int lido_conn_check(const struct lido_conn *conn, struct lido_error *err)
     int rc = lido__lease_use(conn, &cell, err);
 
     if (rc == LIDO_OK)
-        rc = lido__lease_explain(cell, SQLITE_BUSY, "the lease", err);
-    return rc == SQLITE_BUSY ? LIDO_OK : rc;
+        rc = lido__lease_explain(cell, lido__lease_stop(cell), "the lease", err);
+    return rc;
 }

@@ -20,9 +20,10 @@
 int lido__busy_wait(void *record_, int count)
 {
     struct lido_record *record = record_;
-    const struct lido__cell *cell = lido__record_runner(record);
+    struct lido__cell *cell = lido__record_runner(record);
     const struct lido_clock *clock = record->pool->config.clock;
     int64_t now_ns = lido__wait_ns(clock), step_ns;
+    int stop;
 
     if (count == 0) {
         record->busy_deadline_ns =
@@ -30,8 +31,13 @@ int lido__busy_wait(void *record_, int count)
         if (cell->has_deadline && record->busy_deadline_ns > cell->wait_until_ns)
             record->busy_deadline_ns = cell->wait_until_ns;
     }
-    if (now_ns >= record->busy_deadline_ns || lido__lease_stop(cell) != LIDO_OK)
+    if (now_ns >= record->busy_deadline_ns)
         return 0;
+    stop = lido__lease_stop(cell);
+    if (stop != LIDO_OK) {
+        cell->was_cancelled = stop == LIDO_CANCELLED;
+        return 0;
+    }
     step_ns = count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;
     if (now_ns > record->busy_deadline_ns - step_ns) /* a host's clock may be below zero */
         step_ns = record->busy_deadline_ns - now_ns;

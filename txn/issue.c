@@ -22,7 +22,7 @@ struct issue {
     uint64_t before;
 };
 
-static struct issue enter(const struct lido__cell *cell)
+static struct issue enter(struct lido__cell *cell)
 {
     struct lido_record *record = lido__cell_record(cell);
     struct issue issue = { .record = record, .driver = &record->pool->config.driver };
@@ -32,6 +32,7 @@ static struct issue enter(const struct lido__cell *cell)
         issue.mutex = sqlite3_db_mutex(record->handle);
     sqlite3_mutex_enter(issue.mutex);
     issue.before = lido__runner_set(record, (uintptr_t)cell);
+    cell->was_cancelled = false;
     return issue;
 }
 

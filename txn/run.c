@@ -205,6 +205,7 @@ static int step(const struct lido__use *use)
     }
     before = lido__runner_set(use->record, (uintptr_t)cell);
     cell->is_ending = use->at->verb == LIDO__VERB_TXN;
+    cell->was_cancelled = false;
     use->at->is_stepping = cell->is_stepping = true;
     rc = sqlite3_step(use->at->handle);
     cell->is_stepping = was_stepping;

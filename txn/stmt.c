@@ -84,9 +84,11 @@ static int take(struct lido__use *use, const char *sql, enum lido__text how,
                 const char **rest, unsigned *place, struct lido_error *story)
 {
     uint64_t before = lido__runner_set(use->record, (uintptr_t)use->cell);
-    int rc = lido__statements_take(use->record->statements, use->db, sql, how, rest,
-                                   use->cell, &use->at, place, story);
+    int rc;
 
+    use->cell->was_cancelled = false;
+    rc = lido__statements_take(use->record->statements, use->db, sql, how, rest, use->cell,
+                               &use->at, place, story);
     lido__runner_set(use->record, before);
     return rc == LIDO_OK ? rc : lido__lease_explain(use->cell, rc, "prepare", story);
 }

@@ -552,3 +552,44 @@ Test(cancel_lease, an_interrupt_of_the_hosts_keeps_its_code)
     end(&worker);
     lido_pool_free(pool);
 }
+
+static void fire_inside(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count, (void)values;
+    lido_cancel_fire(token, NULL);
+    sqlite3_result_int(context, 1);
+}
+
+static void reset_token(void *unused)
+{
+    (void)unused;
+    lido_cancel_reset(token);
+}
+
+/* The hook runs between the end of the statement and the look at the reason. */
+Test(cancel_lease, what_a_token_ended_says_so_though_it_was_reset)
+{
+    lido_pool *pool = open_kind("queue");
+    struct lido_conn conn = take_with_token(pool);
+    struct lido_error err = LIDO_ERROR_INIT;
+    sqlite3 *db = lido_conn_sqlite(&conn);
+
+    latch_open();
+    cr_assert_eq(sqlite3_create_function(db, "fire_inside", 0, SQLITE_UTF8, NULL,
+                                         fire_inside, NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_rollback_hook(db, reset_token, NULL);
+    cr_assert_eq(lido_conn_exec(&conn, "CREATE TABLE t (x)", &err), LIDO_OK);
+    cr_expect_eq(
+        lido_conn_exec(&conn,
+                       "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT fire_inside() "
+                       "UNION ALL SELECT x + 1 FROM c WHERE x < 100000) "
+                       "SELECT x FROM c",
+                       &err),
+        LIDO_CANCELLED, "%s", err.text);
+    cr_expect_not(lido_cancel_is_fired(token));
+    cr_expect_eq(lido_conn_check(&conn, &err), LIDO_OK);
+    cr_expect_eq(lido_conn_exec(&conn, "SELECT * FROM nowhere", &err), SQLITE_ERROR);
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
