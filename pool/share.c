@@ -404,15 +404,11 @@ static int await_txn_locked(lido_pool *pool, struct lido_record *record,
 
     *is_own = false;
     while (record->txn_holder != NULL && !*is_own) {
-        stop = lido__lease_stop(cell);
-        if (stop != LIDO_OK)
-            break;
-        if (is_ended_by_text_locked(pool, record)) {
+        if (is_ended_by_text_locked(pool, record))
             record->txn_holder = NULL;
-            break;
-        }
         /* The lock was free: who fired or ended it meanwhile has rung already. */
-        if (!is_in_time || record->txn_holder == NULL || lido__lease_stop(cell) != LIDO_OK)
+        stop = lido__lease_stop(cell);
+        if (!is_in_time || record->txn_holder == NULL || stop != LIDO_OK)
             break;
         *is_own = lido__read(&record->txn_holder->owner) == lido__thread();
         if (!*is_own)
