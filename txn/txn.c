@@ -225,8 +225,9 @@ static int fail_none_open(struct lido__cell *cell, bool was_there, int *outcome,
 {
     was_there = was_there || cell->has_begun;
     lido__txn_forget(cell, NULL); /* the check-in undoes what this could not */
-    /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell. */
-    *outcome = was_there ? LIDO_OUTCOME_UNKNOWN : LIDO_OUTCOME_ROLLED_BACK;
+    /* SQLite rolls back by itself, but SQL text may have been COMMIT: nobody can tell.  And
+       where none was there the one before may have been committed. */
+    *outcome = LIDO_OUTCOME_UNKNOWN;
     if (was_there)
         return lido_fail(err, LIDO_TXN_OVER,
                          "the transaction was ended before its commit: "

@@ -227,7 +227,7 @@ LIDO_API int lido_conn_exec(const struct lido_conn *conn, const char *sql,
 /*
  * Runs one statement with `count` values and hands each row to `row` (NULL: throws them away).
  * SQLITE_DONE from `row` ends it without an error, any other code but LIDO_OK ends it with
- * that code.  In `row` the statement may be read, not stepped.
+ * that code.  In `row` the statement may be read, not stepped and not reset.
  *
  * Ownership: borrows everything until it returns.
  * Fails:     as lido_stmt_bind_all() and lido_stmt_step(); what `row` returned.

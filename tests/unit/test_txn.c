@@ -313,7 +313,7 @@ Test(txn, commit_without_begin_says_so_and_rollback_does_nothing)
     int outcome;
 
     cr_assert_eq(lido_txn_commit(&conn, &outcome, &err), LIDO_NO_TXN);
-    cr_assert_eq(outcome, LIDO_OUTCOME_ROLLED_BACK);
+    cr_assert_eq(outcome, LIDO_OUTCOME_UNKNOWN);
     cr_assert_eq(lido_txn_rollback(&conn, &err), LIDO_OK);
     cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &err), LIDO_OK);
     cr_assert_eq(lido_txn_rollback(&conn, &err), LIDO_OK);
