@@ -41,22 +41,32 @@ int lido__use_find(const struct lido_stmt *stmt, struct lido__use *use,
     return lido_fail(err, LIDO_STALE, "the statement was finalized");
 }
 
+static bool is_none(const struct lido_stmt *stmt)
+{
+    return stmt == NULL || stmt->number == 0;
+}
+
+static int fail_none(const struct lido_stmt *stmt, struct lido_error *err)
+{
+    return stmt == NULL ? lido_fail(err, SQLITE_MISUSE, "no statement was given")
+                        : lido_fail(err, LIDO_STALE,
+                                    "the statement is empty: not prepared, or finalized");
+}
+
 int lido__use_lease_of(const struct lido_stmt *stmt, struct lido__use *use,
                        struct lido_error *err)
 {
-    if (stmt == NULL)
-        return lido_fail(err, SQLITE_MISUSE, "no statement was given");
-    if (stmt->number == 0)
-        return lido_fail(err, LIDO_STALE,
-                         "the statement is empty: not prepared, or finalized");
-    return lido__use_lease(&stmt->conn, use, err);
+    return is_none(stmt) ? fail_none(stmt, err) : lido__use_lease(&stmt->conn, use, err);
 }
 
 int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
                    struct lido_error *err)
 {
-    int rc = lido__use_lease_of(stmt, use, err);
+    int rc;
 
+    if (is_none(stmt))
+        return fail_none(stmt, err);
+    rc = lido__use_lease(&stmt->conn, use, err);
     return rc == LIDO_OK ? lido__use_find(stmt, use, err) : rc;
 }
 
