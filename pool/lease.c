@@ -73,8 +73,11 @@ int lido__lease_use_to_end(const struct lido_conn *conn, struct lido__cell **out
 {
     int rc = lido__lease_use(conn, out, err);
 
-    if (rc != LIDO_OK || !(*out)->is_stepping)
+    if (rc != LIDO_OK)
         return rc;
+    assert(*out != NULL);
+    if (!(*out)->is_stepping)
+        return LIDO_OK;
     *out = NULL;
     return lido_fail(err, SQLITE_MISUSE,
                      "a function that a statement calls may not end the lease");

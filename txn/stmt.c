@@ -73,6 +73,7 @@ int lido__use_open(const struct lido_stmt *stmt, struct lido__use *use,
 /* SQLite would go on in a statement that is no more, or is another's by then. */
 int lido__use_change(struct lido__use *use, struct lido_error *err)
 {
+    assert(use->at != NULL);
     if (!use->at->is_stepping)
         return LIDO_OK;
     lido__use_close(use);
@@ -145,7 +146,7 @@ int lido_stmt_prepare(const struct lido_conn *conn, struct lido_stmt *out, const
 
 int lido_stmt_reset(const struct lido_stmt *stmt, struct lido_error *err)
 {
-    struct lido__use use;
+    struct lido__use use = { .at = NULL };
     int rc = lido__use_open(stmt, &use, err);
 
     if (rc == LIDO_OK)
@@ -155,7 +156,7 @@ int lido_stmt_reset(const struct lido_stmt *stmt, struct lido_error *err)
 
 int lido_stmt_finalize(struct lido_stmt *stmt, struct lido_error *err)
 {
-    struct lido__use use;
+    struct lido__use use = { .at = NULL };
     struct lido_stmt copy;
     int rc = lido__use_open(stmt, &use, err);
 
