@@ -76,7 +76,7 @@ int lido__lease_use_to_end(const struct lido_conn *conn, struct lido__cell **out
     if (rc != LIDO_OK)
         return rc;
     assert(*out != NULL);
-    if (!(*out)->is_stepping)
+    if (lido__read(&(*out)->stepping) == 0)
         return LIDO_OK;
     *out = NULL;
     return lido_fail(err, SQLITE_MISUSE,
@@ -188,7 +188,8 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
     cell->has_isolation = false;
     if (cell == &lido__cell_record(cell)->own)
         lido__write(&lido__cell_record(cell)->savepoints, 0);
-    cell->is_ending = cell->is_stepping = cell->was_cancelled = cell->has_cancel = false;
+    lido__write(&cell->stepping, 0);
+    cell->is_ending = cell->was_cancelled = cell->has_cancel = false;
     cell->has_limit = cell->has_own_limit = cell->has_timed_out = false;
     cell->has_deadline = cell->is_asking = false;
     lido__publish(&cell->owner, lido__thread());

@@ -189,7 +189,8 @@ bool lido__share_is_stepping(lido_pool *pool, const struct lido_record *record)
     lido__mutex_lock(&pool->lock);
     for (struct lido__cell *at = lido__cells_first(pool); at != NULL; at = at->next)
         if (at->is_bound && lido__cell_record(at) == record &&
-            lido__slot_state(lido__read(&at->word)) == LIDO__LENT && at->is_stepping)
+            lido__slot_state(lido__read(&at->word)) == LIDO__LENT &&
+            lido__read(&at->stepping) != 0)
             is_stepping = true;
     lido__mutex_unlock(&pool->lock);
     return is_stepping;

@@ -81,7 +81,6 @@ struct lido__cell {
                            itself does not on this lease; at its start as the pool has it */
     bool has_isolation; /* it set read_uncommitted, which its end sets back */
     bool is_ending;     /* COMMIT or ROLLBACK runs, and is not to be interrupted */
-    bool is_stepping;   /* SQLite is in a statement of its, and may have called the host */
     bool has_cancel;    /* `cancel` is set */
     bool has_limit;     /* `limit_ends_ns` is set */
     bool has_own_limit; /* `limit_ms` is set */
@@ -103,6 +102,9 @@ struct lido__cell {
     lido__word label[LIDO__LABEL_WORDS];
 
     struct lido__cell *next; /* pool/chunks.c: the pool's list of shared cells; constant */
+
+    lido__word stepping; /* not 0: SQLite is in a statement of its, and may have called the
+                            host; read by whoever would end the lease */
 
     /* Why it is to stop (pool/stop.c); a checkout touches none of it. */
     lido__word cancelled; /* the lease that was, as lido__cancelled_word(); by any thread */

@@ -194,7 +194,7 @@ static int finish_step(const struct lido_stmt *stmt, struct lido__use *use, int 
 static int step(const struct lido__use *use)
 {
     struct lido__cell *cell = use->cell;
-    bool was_stepping = cell->is_stepping;
+    const uint64_t was_stepping = lido__read(&cell->stepping);
     uint64_t before;
     int rc;
 
@@ -206,9 +206,10 @@ static int step(const struct lido__use *use)
     before = lido__runner_set(use->record, (uintptr_t)cell);
     cell->is_ending = use->at->verb == LIDO__VERB_TXN;
     cell->was_cancelled = false;
-    use->at->is_stepping = cell->is_stepping = true;
+    use->at->is_stepping = true;
+    lido__write(&cell->stepping, 1);
     rc = sqlite3_step(use->at->handle);
-    cell->is_stepping = was_stepping;
+    lido__write(&cell->stepping, was_stepping);
     cell->is_ending = false;
     lido__runner_set(use->record, before);
     return rc;
