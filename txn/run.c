@@ -117,6 +117,10 @@ static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
     rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, is_readonly, err);
     if (rc == LIDO_OK && wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE))) {
         rc = fire(&run, LIDO__BEFORE_EXECUTE, nothing, err);
+        /* A hook's own statement may have given away the turn, or ended the transaction. */
+        if (rc == LIDO_OK && lido__lease_is_good(cell, stmt->conn.generation) &&
+            use->record->handle != NULL)
+            rc = lido__txn_before_run(cell, &stmt->conn, run.was.verb, is_readonly, err);
         since_ns = lido__wait_ns(use->record->pool->config.clock);
     }
     lido__free(run.sql);

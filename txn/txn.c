@@ -175,6 +175,18 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
     return LIDO_OK;
 }
 
+/* Of a begin that failed: unless a statement of the lease runs still. */
+static void give_turn_back(struct lido__cell *cell)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+
+    /* Only SQLite's has statements. */
+    if (record->handle == NULL || record->statements == NULL)
+        lido__share_txn_leave(cell);
+    else
+        lido__txn_after_run(cell);
+}
+
 int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *err)
 {
     struct lido_record *record;
@@ -212,7 +224,7 @@ int lido_txn_begin(const struct lido_conn *conn, int mode, struct lido_error *er
     if (rc == LIDO_OK) {
         rc = begin(cell, conn, mode, err);
         if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
-            lido__share_txn_leave(cell);
+            give_turn_back(cell);
     }
     if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
         lido__limit_end(cell);

@@ -309,3 +309,64 @@ Test(pool_static_txn, a_begin_hook_that_uses_the_lease_does_not_give_its_turn_aw
         lido_pool_free(pool);
     }
 }
+
+static int refuse_begin(void *ctx, const struct lido_event *event, struct lido_error *error)
+{
+    (void)ctx, (void)event;
+    return lido_fail(error, SQLITE_AUTH, "as planned");
+}
+
+Test(pool_static_txn, a_begin_that_fails_keeps_the_turn_of_a_statement_that_runs)
+{
+    static const struct lido_events events = { .size = sizeof events,
+                                               .begin = refuse_begin };
+    lido_pool *pool = open_static();
+    struct lido_conn first = handy_take(pool), second = handy_take(pool);
+    struct lido_stmt stmt;
+    lido_hook hook;
+
+    cr_assert_eq(lido_stmt_prepare(&first, &stmt, "VALUES (1), (2)", &handy_err), LIDO_OK);
+    cr_assert_eq(lido_stmt_step(&stmt, &handy_err), SQLITE_ROW);
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), &hook, &events, NULL, NULL, &handy_err),
+        LIDO_OK);
+    cr_expect_eq(lido_txn_begin(&first, LIDO_DEFERRED, &handy_err), SQLITE_AUTH);
+    cr_assert_eq(lido_hooks_remove(lido_pool_hooks(pool), hook, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_txn_begin(&second, LIDO_DEFERRED, &handy_err), LIDO_IN_TXN, "%s",
+                 handy_err.text);
+    cr_expect_eq(lido_stmt_finalize(&stmt, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_txn_begin(&second, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    handy_give(&first);
+    handy_give(&second);
+    lido_pool_free(pool);
+}
+
+static int ask_before(void *ctx, const struct lido_event *event, struct lido_error *error)
+{
+    if (*(int *)ctx == 0 || strcmp(event->sql, "SELECT 'hook'") == 0)
+        return LIDO_OK;
+    return lido_conn_exec(event->conn, "SELECT 'hook'", error);
+}
+
+Test(pool_static_txn,
+     a_hook_that_runs_a_statement_leaves_the_turn_to_the_one_it_was_told_of)
+{
+    static const struct lido_events events = { .size = sizeof events,
+                                               .before_execute = ask_before };
+    lido_pool *pool = open_static();
+    struct lido_conn first = handy_take(pool), second = handy_take(pool);
+    struct lido_stmt stmt;
+    int asks = 1;
+
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &events, &asks, NULL, &handy_err),
+        LIDO_OK);
+    cr_assert_eq(lido_stmt_prepare(&first, &stmt, "VALUES (1), (2)", &handy_err), LIDO_OK);
+    cr_assert_eq(lido_stmt_step(&stmt, &handy_err), SQLITE_ROW);
+    cr_expect_eq(lido_txn_begin(&second, LIDO_DEFERRED, &handy_err), LIDO_IN_TXN, "%s",
+                 handy_err.text);
+    cr_expect_eq(lido_stmt_finalize(&stmt, &handy_err), LIDO_OK);
+    handy_give(&first);
+    handy_give(&second);
+    lido_pool_free(pool);
+}
