@@ -81,6 +81,7 @@ static inline struct lido_value lido_integer(int64_t number)
     return value;
 }
 
+/* To SQLite a NaN is NULL. */
 static inline struct lido_value lido_real(double number)
 {
     struct lido_value value = lido_null();
