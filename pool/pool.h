@@ -536,6 +536,19 @@ static inline uint64_t lido__runner_set(struct lido_record *record, uint64_t run
     return before;
 }
 
+/* Sets it again.  Not to a lease that has ended meanwhile, by a function that SQLite called:
+   its cell may be another's by now. */
+static inline void lido__runner_restore(struct lido_record *record, uint64_t before)
+{
+    const struct lido__cell *was = (const struct lido__cell *)(uintptr_t)before;
+
+    if (was != NULL && (lido__slot_state(lido__observe(&was->word)) != LIDO__LENT ||
+                        lido__cell_record(was) != record))
+        before = 0;
+    if (record->pool->sharing != LIDO__SHARE_NONE)
+        lido__write(&record->runner, before);
+}
+
 /* pool/holders.c: ", longest held: ..." for the text of a time-out. */
 void lido__holders_describe(lido_pool *pool, char *text, size_t size);
 

@@ -38,7 +38,7 @@ static struct issue enter(struct lido__cell *cell)
 
 static void leave(const struct issue *issue)
 {
-    lido__runner_set(issue->record, issue->before);
+    lido__runner_restore(issue->record, issue->before);
     sqlite3_mutex_leave(issue->mutex);
 }
 

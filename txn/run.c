@@ -215,7 +215,7 @@ static int step(const struct lido__use *use)
     rc = sqlite3_step(use->at->handle);
     lido__write(&cell->stepping, was_stepping);
     cell->is_ending = false;
-    lido__runner_set(use->record, before);
+    lido__runner_restore(use->record, before);
     return rc;
 }
 

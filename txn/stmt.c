@@ -100,7 +100,7 @@ static int take(struct lido__use *use, const char *sql, enum lido__text how,
     use->cell->was_cancelled = false;
     rc = lido__statements_take(use->record->statements, use->db, sql, how, rest, use->cell,
                                &use->at, place, story);
-    lido__runner_set(use->record, before);
+    lido__runner_restore(use->record, before);
     return rc == LIDO_OK ? rc : lido__lease_explain(use->cell, rc, "prepare", story);
 }
 

@@ -5,6 +5,7 @@
  * Threads: one.
  */
 #include "tests/support/handy.h"
+#include "tests/support/worker.h"
 
 #include <criterion/criterion.h>
 
@@ -158,4 +159,53 @@ Test(stmt_inside, nor_close_its_connection_by_another_lease_of_the_thread)
         cr_expect_eq(lido_conn_invalidate(&conn, NULL, &err), LIDO_OK);
         lido_pool_free(pool);
     }
+}
+
+/* --- another lease of the thread -------------------------------------------------------- */
+
+static struct lido_conn nested;
+static lido_cancel *token;
+
+static void give_nested(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count, (void)values;
+    sqlite3_result_int(context, lido_conn_checkin(&nested, NULL, &err));
+}
+
+static void worker_take_with_token(struct worker *worker)
+{
+    struct lido_checkout_options options = LIDO_CHECKOUT_OPTIONS_INIT;
+
+    options.cancel = token;
+    worker->rc = lido_pool_checkout(worker->pool, &worker->conn, &options, &worker->err);
+}
+
+/* Its cell becomes another thread's lease, which is cancelled: raw SQL is not that one's. */
+Test(stmt_inside, a_lease_that_a_function_ends_is_not_the_one_that_runs_afterwards)
+{
+    lido_pool *pool = open_pool("sqlite://?pool=singleton_thread");
+    struct lido_conn outer = handy_take(pool);
+    struct worker worker;
+    sqlite3 *db = lido_conn_sqlite(&outer);
+
+    nested = handy_take(pool);
+    cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
+    cr_assert_eq(sqlite3_create_function(db, "give_nested", 0, SQLITE_UTF8, NULL,
+                                         give_nested, NULL, NULL),
+                 SQLITE_OK);
+    cr_expect_eq(ask(&outer, "SELECT give_nested()"), LIDO_OK, "%s", err.text);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take_with_token);
+    cr_assert_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    cr_assert_eq(lido_cancel_fire(token, &err), LIDO_OK);
+    cr_expect_eq(sqlite3_exec(db,
+                              "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL "
+                              "SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    worker_tell(&worker, worker_give);
+    worker_end(&worker);
+    handy_give(&outer);
+    lido_pool_free(pool);
+    lido_cancel_free(token);
 }
