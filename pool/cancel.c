@@ -19,6 +19,50 @@
 #include "base/alloc.h"
 #include "pool/pool.h"
 
+void lido__sleepers_init(struct lido__sleepers *sleepers)
+{
+    lido__mutex_init(&sleepers->lock, LIDO_RANK_CANCEL);
+    sleepers->first = NULL;
+}
+
+void lido__sleepers_fini(struct lido__sleepers *sleepers)
+{
+    assert(sleepers->first == NULL);
+    lido__mutex_fini(&sleepers->lock);
+}
+
+void lido__sleepers_add(struct lido__sleepers *sleepers, struct lido__sleeper *sleeper)
+{
+    if (sleepers == NULL)
+        return;
+    lido__mutex_lock(&sleepers->lock);
+    sleeper->next = sleepers->first;
+    sleeper->link = &sleepers->first;
+    if (sleeper->next != NULL)
+        sleeper->next->link = &sleeper->next;
+    sleepers->first = sleeper;
+    lido__mutex_unlock(&sleepers->lock);
+}
+
+void lido__sleepers_remove(struct lido__sleepers *sleepers, struct lido__sleeper *sleeper)
+{
+    if (sleepers == NULL)
+        return;
+    lido__mutex_lock(&sleepers->lock);
+    *sleeper->link = sleeper->next;
+    if (sleeper->next != NULL)
+        sleeper->next->link = sleeper->link;
+    lido__mutex_unlock(&sleepers->lock);
+}
+
+void lido__sleepers_wake(struct lido__sleepers *sleepers)
+{
+    lido__mutex_lock(&sleepers->lock);
+    for (struct lido__sleeper *at = sleepers->first; at != NULL; at = at->next)
+        at->wake(at);
+    lido__mutex_unlock(&sleepers->lock);
+}
+
 int lido_cancel_new(lido_cancel **out, struct lido_error *err)
 {
     if (out == NULL)
@@ -27,8 +71,7 @@ int lido_cancel_new(lido_cancel **out, struct lido_error *err)
     if (*out == NULL)
         return lido_fail(err, SQLITE_NOMEM, "out of memory for a token");
     lido__write(&(*out)->fired, 0);
-    lido__mutex_init(&(*out)->lock, LIDO_RANK_CANCEL);
-    (*out)->sleepers = NULL;
+    lido__sleepers_init(&(*out)->sleepers);
     return LIDO_OK;
 }
 
@@ -36,8 +79,7 @@ void lido_cancel_free(lido_cancel *cancel)
 {
     if (cancel == NULL)
         return;
-    assert(cancel->sleepers == NULL);
-    lido__mutex_fini(&cancel->lock);
+    lido__sleepers_fini(&cancel->sleepers);
     lido__free(cancel);
 }
 
@@ -49,10 +91,7 @@ int lido_cancel_fire(lido_cancel *cancel, struct lido_error *err)
         return lido__fail_forked(err); /* its lock may be one that the parent held */
     if (lido__swap(&cancel->fired, 1) != 0)
         return LIDO_OK;
-    lido__mutex_lock(&cancel->lock);
-    for (struct lido__sleeper *at = cancel->sleepers; at != NULL; at = at->next)
-        lido__slots_disturb(at->pool, &at->waiter);
-    lido__mutex_unlock(&cancel->lock);
+    lido__sleepers_wake(&cancel->sleepers);
     return LIDO_OK;
 }
 
@@ -67,29 +106,26 @@ void lido_cancel_reset(lido_cancel *cancel)
         lido__swap(&cancel->fired, 0);
 }
 
-void lido__cancel_listen(lido_cancel *cancel, struct lido__sleeper *sleeper,
+static void wake_in_pool(struct lido__sleeper *sleeper)
+{
+    struct lido__pool_sleeper *self = (struct lido__pool_sleeper *)sleeper;
+
+    lido__slots_disturb(self->pool, &self->waiter);
+}
+
+void lido__cancel_listen(lido_cancel *cancel, struct lido__pool_sleeper *sleeper,
                          lido_pool *pool)
 {
     if (cancel == NULL)
         return;
+    sleeper->common.wake = wake_in_pool;
     sleeper->pool = pool;
     sleeper->waiter = NULL;
-    lido__mutex_lock(&cancel->lock);
-    sleeper->next = cancel->sleepers;
-    sleeper->link = &cancel->sleepers;
-    if (sleeper->next != NULL)
-        sleeper->next->link = &sleeper->next;
-    cancel->sleepers = sleeper;
-    lido__mutex_unlock(&cancel->lock);
+    lido__sleepers_add(&cancel->sleepers, &sleeper->common);
 }
 
-void lido__cancel_unlisten(lido_cancel *cancel, struct lido__sleeper *sleeper)
+void lido__cancel_unlisten(lido_cancel *cancel, struct lido__pool_sleeper *sleeper)
 {
-    if (cancel == NULL)
-        return;
-    lido__mutex_lock(&cancel->lock);
-    *sleeper->link = sleeper->next;
-    if (sleeper->next != NULL)
-        sleeper->next->link = sleeper->link;
-    lido__mutex_unlock(&cancel->lock);
+    if (cancel != NULL)
+        lido__sleepers_remove(&cancel->sleepers, &sleeper->common);
 }

@@ -17,7 +17,7 @@
 static int claim_first(lido_pool *pool, struct lido__patience patience, bool *is_mine,
                        struct lido_error *err)
 {
-    struct lido__sleeper sleeper;
+    struct lido__pool_sleeper sleeper;
     bool is_void = false;
     int rc = LIDO_OK;
 

@@ -231,12 +231,12 @@ struct lido__claim {
     int64_t timeout_ms;
     int64_t deadline_ns; /* when timeout_ms will be over */
     bool is_unique;
-    lido_cancel *cancel;           /* NULL: none */
-    struct lido__sleeper *sleeper; /* NULL: without one */
-    struct lido_record *record;    /* the answer */
-    bool is_joined;                /* others have it already: share it */
-    bool has_waited;               /* for a bell, */
-    int64_t since_ns;              /* since then */
+    lido_cancel *cancel;                /* NULL: none */
+    struct lido__pool_sleeper *sleeper; /* NULL: without one */
+    struct lido_record *record;         /* the answer */
+    bool is_joined;                     /* others have it already: share it */
+    bool has_waited;                    /* for a bell, */
+    int64_t since_ns;                   /* since then */
 };
 struct lido_record *lido__slot_claim_quick(lido_pool *pool);
 int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)

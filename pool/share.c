@@ -432,7 +432,7 @@ int lido__share_txn_enter(struct lido__cell *cell, uint64_t generation,
     struct lido_record *record = lido__cell_record(cell);
     lido_pool *pool = record->pool;
     lido_cancel *cancel = cell->has_cancel ? cell->cancel : NULL;
-    struct lido__sleeper sleeper;
+    struct lido__pool_sleeper sleeper;
     bool is_own = false, is_free, is_good;
     int stop = LIDO_OK;
 

@@ -336,7 +336,7 @@ static int claim_slot(lido_pool *pool, struct lido__claim *claim, struct lido_er
 
 int lido__slot_claim(lido_pool *pool, struct lido__claim *claim, struct lido_error *err)
 {
-    struct lido__sleeper sleeper;
+    struct lido__pool_sleeper sleeper;
     int rc;
 
     claim->sleeper = claim->cancel != NULL ? &sleeper : NULL;
