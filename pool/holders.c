@@ -44,7 +44,7 @@ static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holde
            lido__lease_is_good(cell, generation);
 }
 
-static bool read_holder(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
+bool lido__holder_read(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
 {
     for (int i = 0; i < 3; i++)
         if (read_once(cell, now_ns, out))
@@ -98,7 +98,7 @@ int lido_pool_holders(lido_pool *pool,
     now_ns = lido__age_ns(pool->config.clock);
     for (struct lido__cell *at = first_cell(pool); at != NULL && count < room;
          at = next_cell(pool, at))
-        count += read_holder(at, now_ns, &holders[count]);
+        count += lido__holder_read(at, now_ns, &holders[count]);
     qsort(holders, count, sizeof *holders, by_age);
     lido__assert_unlocked();
     for (size_t i = 0; i < count && rc == LIDO_OK; i++)
@@ -114,8 +114,8 @@ static const char *base_name(const char *file)
     return slash != NULL ? slash + 1 : file;
 }
 
-static size_t describe_one(const struct lido_holder *holder, const char *lead, char *text,
-                           size_t size)
+size_t lido__holder_describe(const struct lido_holder *holder, const char *lead, char *text,
+                             size_t size)
 {
     int used =
         snprintf(text, size, "%s thread %llu%s%s for %lld ms", lead,
@@ -138,7 +138,7 @@ void lido__holders_describe(lido_pool *pool, char *text, size_t size)
 
     text[0] = '\0';
     for (struct lido__cell *at = first_cell(pool); at != NULL; at = next_cell(pool, at)) {
-        if (!read_holder(at, now_ns, &holder))
+        if (!lido__holder_read(at, now_ns, &holder))
             continue;
         if (count < 2)
             longest[count++] = holder;
@@ -152,7 +152,7 @@ void lido__holders_describe(lido_pool *pool, char *text, size_t size)
     }
     if (count == 0)
         return;
-    used = describe_one(&longest[0], "; longest held by", text, size);
+    used = lido__holder_describe(&longest[0], "; longest held by", text, size);
     if (count == 2)
-        describe_one(&longest[1], ", then by", text + used, size - used);
+        lido__holder_describe(&longest[1], ", then by", text + used, size - used);
 }

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who is let into the gate of a database file, and when.
+ *
+ *     enter --> [high: oldest ...]  \
+ *           --> [normal: oldest ...] +--> the next one --> in --> leave
+ *           --> [low: oldest ...]   /
+ *
+ * Each priority is a queue in order of arrival.  Next is the head of the highest, but a head
+ * that has waited for its aging time is *due*, and of those the one that came first is next.
+ * The same time bounds what a thread that runs may do: it takes a free gate although others
+ * wait, if no head is due or of a higher priority.  So one number says for how long anybody
+ * can be overtaken, by whomever: after it there are only those who came before.  Nobody
+ * starves, and with 0 it is a queue in order of arrival, in which priorities mean nothing.
+ *
+ * Letting those overtake that run already saves the switch of threads: a head that is not due
+ * is woken and may find the gate taken; it keeps its place.  One that is due is handed the
+ * gate: nobody can come in between.
+ *
+ * `lock` guards everything in a gate but its key, and who waits in it.  gates_lock guards the
+ * list of gates, and how many use each.  No other lock is taken under either but those of
+ * clocks; who is woken is unparked when the lock is no longer held.
+ *
+ * Why no wake-up is lost.  What holds at each unlock: if the gate is free and somebody is
+ * queued, then one of the queued is awake (is_woken), and will look under the lock before it
+ * sleeps.  A queue grows only by one who has looked: who finds the gate free and may not take
+ * it stands behind one that is due or goes before it, so somebody was queued before.  Who is
+ * awake takes the free gate; or it finds it taken, and whoever leaves then settles; or it gives
+ * up, and settles itself (settle_locked).  The gate becomes free only in a leave, which
+ * settles.  What stops a waiter (a token) is written before its wake comes here: the waiter
+ * is listed there first and looks after that, under the lock that the wake needs.
+ *
+ * A waiter is on the stack of its thread.  It is woken once at a time: is_woken becomes true
+ * with every unpark, and false when the waiter has taken note of it, so one that comes away by
+ * its deadline knows whether an unpark is under way, and awaits that (come_back).  Handed over
+ * is by value, so the gate has no pointer to one who is in.  One who is handed the gate in the
+ * moment in which its time is over, or it is cancelled, has it all the same.
+ *
+ * Threads: any.  No hook, driver or allocation is called under a lock.
+ */
+#include "txn/gate.h"
+#include "base/alloc.h"
+#include "pool/pool.h"
+
+#include <string.h>
+
+struct queue {
+    struct lido__gate_wait *oldest;
+    struct lido__gate_wait *newest;
+    int64_t length;
+};
+
+struct lido__gate {
+    /* Constant. */
+    uint64_t device;
+    uint64_t inode;
+
+    /* Guarded by gates_lock. */
+    unsigned users;
+    struct lido__gate *next;
+
+    struct lido__mutex lock;      /* guards all below; rank LIDO_RANK_GATE */
+    struct lido__gate_who holder; /* no cell: it is free */
+    int64_t since_ns;             /* it is in since then, on its age clock */
+    struct queue queues[LIDO__GATE_PRIORITIES];
+    uint64_t arrivals; /* counts those who came to wait */
+    struct lido__gate_counts counts;
+};
+
+static struct lido__mutex gates_lock = LIDO_MUTEX_INIT(LIDO_RANK_GATES);
+static struct lido__gate *gates; /* guarded by gates_lock */
+
+static struct lido__gate *use_locked(uint64_t device, uint64_t inode)
+    LIDO_TSA(requires_capability(gates_lock))
+{
+    struct lido__gate *gate = gates;
+
+    while (gate != NULL && (gate->device != device || gate->inode != inode))
+        gate = gate->next;
+    if (gate != NULL)
+        gate->users++;
+    return gate;
+}
+
+struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode)
+{
+    struct lido__gate *gate, *made;
+
+    lido__mutex_lock(&gates_lock);
+    gate = use_locked(device, inode);
+    lido__mutex_unlock(&gates_lock);
+    if (gate != NULL)
+        return gate;
+    made = lido__new(sizeof *made);
+    if (made == NULL)
+        return NULL;
+    *made = (struct lido__gate){ .device = device, .inode = inode, .users = 1 };
+    lido__mutex_init(&made->lock, LIDO_RANK_GATE);
+    lido__mutex_lock(&gates_lock);
+    gate = use_locked(device, inode); /* another thread may have been faster */
+    if (gate == NULL) {
+        made->next = gates;
+        gates = gate = made;
+    }
+    lido__mutex_unlock(&gates_lock);
+    if (gate != made) {
+        lido__mutex_fini(&made->lock);
+        lido__free(made);
+    }
+    return gate;
+}
+
+void lido__gate_drop(struct lido__gate *gate)
+{
+    struct lido__gate **link = &gates;
+    bool is_last;
+
+    if (gate == NULL)
+        return;
+    lido__mutex_lock(&gates_lock);
+    is_last = --gate->users == 0;
+    if (is_last) {
+        while (*link != gate)
+            link = &(*link)->next;
+        *link = gate->next;
+    }
+    lido__mutex_unlock(&gates_lock);
+    if (!is_last)
+        return;
+    assert(gate->holder.cell == NULL);
+    lido__mutex_fini(&gate->lock);
+    lido__free(gate);
+}
+
+static void append_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    struct queue *queue = &gate->queues[wait->priority];
+
+    wait->next = NULL;
+    wait->previous = queue->newest;
+    if (queue->newest != NULL)
+        queue->newest->next = wait;
+    else
+        queue->oldest = wait;
+    queue->newest = wait;
+    queue->length++;
+    wait->arrival = ++gate->arrivals;
+    wait->is_queued = true;
+}
+
+static void remove_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    struct queue *queue = &gate->queues[wait->priority];
+
+    if (wait->previous != NULL)
+        wait->previous->next = wait->next;
+    else
+        queue->oldest = wait->next;
+    if (wait->next != NULL)
+        wait->next->previous = wait->previous;
+    else
+        queue->newest = wait->previous;
+    queue->length--;
+    wait->is_queued = false;
+}
+
+/* On its own clock, which another pool's may not be. */
+static int64_t waited_ns(const struct lido__gate_wait *wait)
+{
+    return lido__wait_ns(wait->who.clock) - wait->since_ns;
+}
+
+static bool is_due(const struct lido__gate_wait *wait)
+{
+    return waited_ns(wait) >= wait->aging_ns;
+}
+
+static void take_locked(struct lido__gate *gate, const struct lido__gate_who *who)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    assert(gate->holder.cell == NULL && who->cell != NULL);
+    gate->holder = *who;
+    gate->since_ns = lido__age_ns(who->clock);
+    gate->counts.entered++;
+}
+
+/* For one that is not queued: is it free, and nobody waits who goes before? */
+static bool may_take_locked(const struct lido__gate *gate,
+                            enum lido__gate_priority priority)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    if (gate->holder.cell != NULL)
+        return false;
+    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++) {
+        const struct lido__gate_wait *head = gate->queues[i].oldest;
+
+        if (head != NULL && (i > (int)priority || is_due(head)))
+            return false;
+    }
+    return true;
+}
+
+/* Of those who are due who came first, or else the head of the highest; NULL: nobody waits. */
+static struct lido__gate_wait *next_locked(const struct lido__gate *gate, bool *hand_over)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    struct lido__gate_wait *next = NULL, *first_due = NULL;
+
+    for (int i = LIDO__GATE_PRIORITIES - 1; i >= 0; i--) {
+        struct lido__gate_wait *head = gate->queues[i].oldest;
+
+        if (head == NULL)
+            continue;
+        if (next == NULL)
+            next = head;
+        if (is_due(head) && (first_due == NULL || head->arrival < first_due->arrival))
+            first_due = head;
+    }
+    *hand_over = first_due != NULL;
+    return first_due != NULL ? first_due : next;
+}
+
+/* A free gate goes to whoever is due, or who is next is woken to take it.  Whom the caller has
+   to unpark when it has unlocked, or NULL. */
+static struct lido__gate_wait *settle_locked(struct lido__gate *gate)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    struct lido__gate_wait *next;
+    bool hand_over;
+
+    if (gate->holder.cell != NULL)
+        return NULL;
+    next = next_locked(gate, &hand_over);
+    if (next == NULL)
+        return NULL;
+    if (hand_over) {
+        remove_locked(gate, next);
+        take_locked(gate, &next->who);
+        next->is_given = true;
+        gate->counts.handed_over++;
+    }
+    if (next->is_woken)
+        return NULL;
+    next->is_woken = true;
+    return next;
+}
+
+static void wake(struct lido__gate_wait *woken)
+{
+    if (woken != NULL)
+        lido__unpark(&woken->parker);
+}
+
+bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
+                    enum lido__gate_priority priority)
+{
+    bool is_in;
+
+    lido__mutex_lock(&gate->lock);
+    is_in = may_take_locked(gate, priority);
+    if (is_in)
+        take_locked(gate, &who);
+    lido__mutex_unlock(&gate->lock);
+    return is_in;
+}
+
+void lido__gate_leave(struct lido__gate *gate)
+{
+    struct lido__gate_wait *woken;
+
+    lido__mutex_lock(&gate->lock);
+    assert(gate->holder.cell != NULL);
+    gate->holder.cell = NULL;
+    woken = settle_locked(gate);
+    lido__mutex_unlock(&gate->lock);
+    wake(woken);
+}
+
+void lido__gate_pass_by(struct lido__gate *gate)
+{
+    lido__mutex_lock(&gate->lock);
+    gate->counts.ungated++;
+    lido__mutex_unlock(&gate->lock);
+}
+
+/* A token was fired, or the like: the waiter looks why. */
+static void wake_to_look(struct lido__sleeper *sleeper)
+{
+    struct lido__gate_ear *ear = (struct lido__gate_ear *)sleeper;
+    struct lido__gate_wait *wait = ear->wait, *woken = NULL;
+
+    lido__mutex_lock(&ear->gate->lock);
+    if (wait->is_queued && !wait->is_woken) {
+        wait->is_woken = true;
+        woken = wait;
+    }
+    lido__mutex_unlock(&ear->gate->lock);
+    wake(woken);
+}
+
+static void listen(struct lido__gate *gate, struct lido__gate_wait *self)
+{
+    for (int i = 0; i < 2; i++) {
+        self->ears[i] = (struct lido__gate_ear){ { .wake = wake_to_look }, gate, self };
+        lido__sleepers_add(self->wakers[i], &self->ears[i].common);
+    }
+}
+
+static void unlisten(struct lido__gate_wait *self)
+{
+    for (int i = 0; i < 2; i++)
+        lido__sleepers_remove(self->wakers[i], &self->ears[i].common);
+}
+
+/* The holder is this thread, which waits here and cannot end what it waits for. */
+static bool is_own_locked(const struct lido__gate *gate)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    const struct lido__gate_who *holder = &gate->holder;
+
+    return holder->cell != NULL && holder->is_certain &&
+           lido__observe(&holder->cell->owner) == lido__thread();
+}
+
+/* Unlocks, sleeps until it is woken, locks again.  False past the deadline, and not woken. */
+static bool come_back(struct lido__gate *gate, struct lido__gate_wait *self)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    bool is_in_time;
+
+    self->is_woken = false;
+    lido__mutex_unlock(&gate->lock);
+    is_in_time = lido__park(&self->parker, self->who.clock, self->deadline_ns);
+    lido__mutex_lock(&gate->lock);
+    if (is_in_time || !self->is_woken)
+        return is_in_time;
+    lido__mutex_unlock(&gate->lock); /* woken in the last moment: it is on its way */
+    lido__park(&self->parker, NULL, LIDO_NO_DEADLINE);
+    lido__mutex_lock(&gate->lock);
+    return true;
+}
+
+/* In the queue until it is in, or gives up: *woken is to be unparked then. */
+static int wait_locked(struct lido__gate *gate, struct lido__gate_wait *self,
+                       struct lido__gate_wait **woken)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    bool is_in_time = true;
+    int rc = LIDO_OK;
+
+    append_locked(gate, self);
+    for (;;) {
+        if (!self->is_given && self->stop != NULL)
+            rc = self->stop(self->who.cell);
+        if (self->is_given || rc != LIDO_OK)
+            break;
+        if (self->is_woken && gate->holder.cell == NULL) {
+            remove_locked(gate, self);
+            take_locked(gate, &self->who);
+            break;
+        }
+        if (!is_in_time) {
+            rc = SQLITE_BUSY;
+            break;
+        }
+        is_in_time = come_back(gate, self);
+    }
+    if (self->is_queued)
+        remove_locked(gate, self);
+    *woken = rc == LIDO_OK ? NULL : settle_locked(gate);
+    return rc;
+}
+
+static void count_locked(struct lido__gate *gate, const struct lido__gate_wait *self,
+                         int rc) LIDO_TSA(requires_capability(gate->lock))
+{
+    struct lido__gate_counts *counts = &gate->counts;
+    uint64_t ns = (uint64_t)waited_ns(self);
+
+    counts->waited++;
+    counts->wait_ns += ns;
+    if (ns > counts->max_wait_ns)
+        counts->max_wait_ns = ns;
+    counts->timeouts += rc == SQLITE_BUSY;
+    counts->stopped += rc != LIDO_OK && rc != SQLITE_BUSY;
+}
+
+int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
+{
+    struct lido__gate_wait *woken = NULL;
+    int rc = LIDO_OK;
+
+    if (lido__gate_try(gate, self->who, self->priority))
+        return LIDO_OK;
+    self->is_queued = self->is_given = self->is_woken = false;
+    self->since_ns = lido__wait_ns(self->who.clock);
+    lido__parker_init(&self->parker);
+    listen(gate, self);
+    lido__mutex_lock(&gate->lock);
+    if (is_own_locked(gate)) {
+        gate->counts.deadlocks++;
+        rc = LIDO_DEADLOCK;
+    } else if (may_take_locked(gate, self->priority)) { /* it came free meanwhile */
+        take_locked(gate, &self->who);
+    } else {
+        rc = wait_locked(gate, self, &woken);
+        count_locked(gate, self, rc);
+    }
+    lido__mutex_unlock(&gate->lock);
+    wake(woken);
+    unlisten(self);
+    lido__parker_fini(&self->parker);
+    return rc;
+}
+
+static void view_lease(const struct lido__gate_who *who, struct lido_holder *out)
+{
+    if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out))
+        *out = (struct lido_holder){ .size = sizeof *out }; /* ended, or being told anew */
+}
+
+/* The three queues become one, in order of arrival. */
+static void view_waiters_locked(const struct lido__gate *gate, struct lido__gate_view *view)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    const struct lido__gate_wait *at[LIDO__GATE_PRIORITIES];
+
+    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
+        at[i] = gate->queues[i].oldest;
+    for (; view->shown < LIDO__GATE_SHOWN; view->shown++) {
+        const struct lido__gate_wait **first = NULL;
+
+        for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
+            if (at[i] != NULL && (first == NULL || at[i]->arrival < (*first)->arrival))
+                first = &at[i];
+        if (first == NULL)
+            return;
+        view->waiters[view->shown].waited_ns = waited_ns(*first);
+        view->waiters[view->shown].priority = (*first)->priority;
+        view_lease(&(*first)->who, &view->waiters[view->shown].lease);
+        *first = (*first)->next;
+    }
+}
+
+/* A lease cannot end its transaction while this has the lock: the clocks are there. */
+static void view_holder_locked(const struct lido__gate *gate, struct lido__gate_view *view)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    view->is_held = gate->holder.cell != NULL;
+    if (!view->is_held)
+        return;
+    view->held_ns = lido__age_ns(gate->holder.clock) - gate->since_ns;
+    view_lease(&gate->holder, &view->holder);
+}
+
+void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)
+{
+    memset(view, 0, sizeof *view);
+    lido__mutex_lock(&gate->lock);
+    view->counts = gate->counts;
+    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
+        view->waiting[i] = gate->queues[i].length;
+    view_holder_locked(gate, view);
+    view_waiters_locked(gate, view);
+    lido__mutex_unlock(&gate->lock);
+}
+
+void lido__gate_describe(struct lido__gate *gate, char *text, size_t size)
+{
+    struct lido__gate_view view = { .is_held = false };
+
+    text[0] = '\0';
+    lido__mutex_lock(&gate->lock);
+    view_holder_locked(gate, &view);
+    lido__mutex_unlock(&gate->lock);
+    if (!view.is_held || view.holder.thread == 0)
+        return;
+    view.holder.age_ns = view.held_ns;
+    lido__holder_describe(&view.holder, "; held by", text, size);
+}

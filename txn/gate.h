@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_TXN_GATE_H
+#define LIDO_TXN_GATE_H
+
+/*
+ * The write gate: the queue of those who want to write one database file, in this process.
+ *
+ * SQLite lets one connection write at a time, and whoever finds another at it sleeps and tries
+ * again: who sleeps is overtaken by who comes then, for as long as it lasts.  Who enters the
+ * gate first tries for SQLite's lock alone.  txn/gate.c says who is next, and why nobody
+ * sleeps for ever.
+ *
+ * Threads: any.
+ */
+#include "pool/cancel.h"
+#include "pool/slot.h"
+#include <lido/pool.h>
+
+#define LIDO__GATE_SHOWN 8 /* waiters that a view has room for */
+
+enum lido__gate_priority {
+    LIDO__GATE_LOW,
+    LIDO__GATE_NORMAL,
+    LIDO__GATE_HIGH,
+    LIDO__GATE_PRIORITIES,
+};
+
+/* Who is in, or waits.  The cell says which thread's lease it is, and its label. */
+struct lido__gate_who {
+    struct lido__cell *cell;        /* NULL: nobody */
+    const struct lido_clock *clock; /* its pool's */
+    bool is_certain; /* the thread that the cell tells is the one that works with it */
+};
+
+struct lido__gate;
+
+/* One that sleeps is woken by others than the gate as well. */
+struct lido__gate_ear {
+    struct lido__sleeper common; /* the first: its `wake` is given this */
+    struct lido__gate *gate;
+    struct lido__gate_wait *wait;
+};
+
+/* One that waits, on the stack of its thread. */
+struct lido__gate_wait {
+    /* The caller's, before it enters. */
+    struct lido__gate_who who;
+    enum lido__gate_priority priority;
+    int64_t aging_ns;    /* it is overtaken no more when it has waited so long; 0: never */
+    int64_t deadline_ns; /* on the clock of `who` */
+    struct lido__sleepers *wakers[2];           /* its token's, its pool's; NULL: none */
+    int (*stop)(const struct lido__cell *cell); /* is it to give up, and why; NULL: never */
+
+    /* The gate's. */
+    struct lido__parker parker;
+    struct lido__gate_ear ears[2];
+    int64_t since_ns; /* on the wait clock of `who`; constant while it is queued */
+    uint64_t arrival; /* this and all below is guarded by the gate's lock */
+    bool is_queued;
+    bool is_given; /* the gate is its own: it was handed over */
+    bool is_woken; /* one lido__unpark() is under way, or has come */
+    struct lido__gate_wait *next;
+    struct lido__gate_wait *previous;
+};
+
+/* The gate of a file, made if there is none; it lasts until everybody who has asked for it has
+   dropped it.  NULL if memory is out. */
+struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode);
+void lido__gate_drop(struct lido__gate *gate); /* NULL: nothing happens */
+
+/* Enters if that makes nobody wait who must not be overtaken. */
+bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
+                    enum lido__gate_priority priority);
+/* Enters, and waits for it.  SQLITE_BUSY past the deadline; LIDO_DEADLOCK, at once: this thread
+   is in, by another lease; what `stop` said.  *self is forgotten when it returns. */
+int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
+void lido__gate_leave(struct lido__gate *gate);
+/* A transaction that may not wait goes on without: it is counted. */
+void lido__gate_pass_by(struct lido__gate *gate);
+
+struct lido__gate_counts {
+    uint64_t entered;     /* in all */
+    uint64_t waited;      /* of these, or in vain: had to wait */
+    uint64_t handed_over; /* were given it by who left, and did not take it themselves */
+    uint64_t timeouts;
+    uint64_t stopped; /* cancelled, or over their limit, while they waited */
+    uint64_t deadlocks;
+    uint64_t ungated;
+    uint64_t wait_ns; /* of all, and of the longest */
+    uint64_t max_wait_ns;
+};
+struct lido__gate_view {
+    struct lido__gate_counts counts;
+    bool is_held;
+    int64_t held_ns;           /* the holder has been in for so long */
+    struct lido_holder holder; /* its lease; `thread` is 0 if that has ended meanwhile */
+    int64_t waiting[LIDO__GATE_PRIORITIES];
+    unsigned shown; /* of them, in order of arrival: */
+    struct {
+        int64_t waited_ns;
+        enum lido__gate_priority priority;
+        struct lido_holder lease;
+    } waiters[LIDO__GATE_SHOWN];
+};
+void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view);
+/* "; held by thread 7 label for 12 ms at file.c:3", or nothing. */
+void lido__gate_describe(struct lido__gate *gate, char *text, size_t size);
+
+#endif
