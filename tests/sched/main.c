@@ -25,7 +25,7 @@
 
 #define LONGEST_RUN_S 10
 #define PLAYED_TWICE  50 /* one seed in so many */
-#define MOST          64 /* scenarios */
+#define MOST          128 /* scenarios */
 #define WARM          20 /* pools */
 
 static struct {
@@ -191,8 +191,10 @@ int main(int argc, char **argv)
 
     read_environment();
     read_arguments(argc, argv);
-    for (int i = 0; scenarios[i].name != NULL; i++)
+    for (int i = 0; scenarios[i].name != NULL; i++) {
+        sched_expect(i < MOST, "the scheduler: more than %d scenarios", MOST);
         is_one = is_one || is_chosen(i);
+    }
     if (!is_one)
         usage("no such scenario");
     play_install_heap();
