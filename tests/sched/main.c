@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #define LONGEST_RUN_S 10
-#define PLAYED_TWICE  50 /* one seed in so many */
+#define PLAYED_TWICE  50  /* one seed in so many */
 #define MOST          128 /* scenarios */
-#define WARM          20 /* pools */
+#define WARM          20  /* pools */
 
 static struct {
     const char *program;

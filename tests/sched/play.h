@@ -136,4 +136,27 @@ void part_fire(struct play *play);
 void part_lend_and_take_anew(struct play *play);
 void part_cancel_lease(struct play *play);
 
+/* Parts: tests/sched/parts_gate.c.  Each enters the same gate; twice, unless it says more. */
+void set_up_gate(struct play *play);
+void part_gate(struct play *play);           /* in order of arrival */
+void part_gate_aging(struct play *play);     /* not to be overtaken after 10 ms */
+void part_gate_never_due(struct play *play); /* always to be overtaken */
+void part_gate_high(struct play *play);      /* with a high priority */
+void part_gate_in_time(struct play *play);   /* waits 10 ms */
+void part_gate_in_time_aging(struct play *play);
+void part_gate_try(struct play *play);
+void part_gate_hold_for_late(struct play *play); /* leaves when a waiter gave up */
+void part_gate_late(struct play *play);
+void part_gate_hold_for_cancelled(struct play *play); /* leaves when one of these is done */
+void part_gate_cancellable_later(struct play *play);
+void part_gate_cancellable(struct play *play);
+void part_gate_cancellable_never_due(struct play *play);
+void part_gate_hold_for_first(struct play *play);
+void part_gate_first(struct play *play);  /* comes first, and is first */
+void part_gate_second(struct play *play); /* comes when the first stands in line */
+void part_gate_hold_for_second(struct play *play);
+void part_gate_first_low(struct play *play); /* may be overtaken, and is, by the second */
+void part_gate_second_high(struct play *play);
+void part_gate_look(struct play *play); /* three times */
+
 #endif
