@@ -110,6 +110,13 @@ struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode)
     return gate;
 }
 
+void lido__gate_share(struct lido__gate *gate)
+{
+    lido__mutex_lock(&gates_lock);
+    gate->users++;
+    lido__mutex_unlock(&gates_lock);
+}
+
 void lido__gate_drop(struct lido__gate *gate)
 {
     struct lido__gate **link = &gates;
@@ -321,6 +328,7 @@ static bool is_own_locked(const struct lido__gate *gate)
     const struct lido__gate_who *holder = &gate->holder;
 
     return holder->cell != NULL && holder->is_certain &&
+           lido__lease_is_good(holder->cell, holder->generation) &&
            lido__observe(&holder->cell->owner) == lido__thread();
 }
 
@@ -399,7 +407,10 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     lido__parker_init(&self->parker);
     listen(gate, self);
     lido__mutex_lock(&gate->lock);
-    if (is_own_locked(gate)) {
+    if (self->deadline_ns <= self->since_ns && gate->holder.cell != NULL) {
+        gate->counts.timeouts++; /* it would not have waited */
+        rc = SQLITE_BUSY;
+    } else if (is_own_locked(gate)) {
         gate->counts.deadlocks++;
         rc = LIDO_DEADLOCK;
     } else if (may_take_locked(gate, self->priority)) { /* it came free meanwhile */

@@ -27,7 +27,9 @@ enum lido__gate_priority {
 
 /* Who is in, or waits.  The cell says which thread's lease it is, and its label. */
 struct lido__gate_who {
-    struct lido__cell *cell;        /* NULL: nobody */
+    struct lido__cell *cell; /* NULL: nobody */
+    uint64_t generation;     /* the lease may end before its transaction, where others
+                                       share that */
     const struct lido_clock *clock; /* its pool's */
     bool is_certain; /* the thread that the cell tells is the one that works with it */
 };
@@ -66,6 +68,8 @@ struct lido__gate_wait {
 /* The gate of a file, made if there is none; it lasts until everybody who has asked for it has
    dropped it.  NULL if memory is out. */
 struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode);
+/* The same for one more user of a gate that is in use. */
+void lido__gate_share(struct lido__gate *gate);
 void lido__gate_drop(struct lido__gate *gate); /* NULL: nothing happens */
 
 /* Enters if that makes nobody wait who must not be overtaken. */

@@ -42,6 +42,7 @@ static void come(struct man *man, struct play *play)
     lido__write(&cell->owner, lido__thread());
     lido__write(&cell->told, 1);
     man->wait.who.cell = cell;
+    man->wait.who.generation = 1;
     man->wait.who.is_certain = true;
     man->wait.priority = LIDO__GATE_NORMAL;
     man->wait.deadline_ns = LIDO_NO_DEADLINE;

@@ -58,6 +58,7 @@ static void prepare(struct man *man, const char *label)
     memcpy(man->cell.label, label, strlen(label)); /* words, of zeros so far */
     man->wait.who.cell = &man->cell;
     man->wait.who.clock = fake_clock();
+    man->wait.who.generation = 1;
     man->wait.who.is_certain = true;
     man->wait.priority = LIDO__GATE_NORMAL;
     man->wait.deadline_ns = LIDO_NO_DEADLINE;
