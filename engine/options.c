@@ -111,6 +111,9 @@ const struct lido__option lido__options[] = {
       FROM(session_guard), TO(session_guard), NULL },
     { "txn_limit", "txn_limit_ms", LIDO__OPTION_TIME, -1, ALL, 0, FROM(txn_limit_ms),
       TO(txn_limit_ms), NULL },
+    { "gate", "gate", LIDO__OPTION_TRUTH, 0, ALL, 0, FROM(gate), TO(has_gate), NULL },
+    { "gate_aging_us", "gate_aging_us", LIDO__OPTION_INT, 0, ALL, 0, FROM(gate_aging_us),
+      TO(gate_aging_us), NULL },
     { "profile", NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, profiles },
     { LIDO__MANAGER_KEY, NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, NULL },
 };

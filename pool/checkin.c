@@ -86,6 +86,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     lido__record_restore_isolation(record, NULL);
     if (driver->table->reset != NULL)
         rc = driver->table->reset(driver->ctx, record->handle, how, found, why);
+    lido__record_leave_gate(record); /* also if it could not be rolled back */
     if (rc == LIDO_OK)
         rc = lido__record_restore(record, why);
     if (rc == LIDO_OK)
@@ -168,6 +169,8 @@ static void let_go(lido_pool *pool, struct lido_record *record)
     if (record->handle != NULL && driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, record->handle, NULL, NULL);
     lido__session_end(&record->session);
+    lido__record_leave_gate(record);
+    lido__record_drop_gate(record);
     record->handle = NULL;
 }
 
@@ -299,6 +302,7 @@ int lido__lease_end_txn(lido_pool *pool, struct lido__cell *cell, struct lido_er
         return LIDO_OK;
     rc = driver->table->reset(driver->ctx, record->handle,
                               reset_mode(pool, cell) | LIDO_RESET_TXN_ONLY, &found, why);
+    lido__record_leave_gate(record);
     count_found(pool, &found);
     return rc == LIDO_OK ? lido__record_restore(record, why) : rc;
 }

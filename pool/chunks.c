@@ -48,6 +48,8 @@ static void set_up_slot(struct lido_record *slot, lido_pool *pool, bool is_new)
     lido__cell_set_record(&slot->own, slot);
     slot->pool = pool;
     slot->handle = NULL;
+    slot->file_gate = NULL;
+    lido__write(&slot->is_in_gate, 0);
     slot->statements = NULL;
     slot->next = slot + 1;
 }

@@ -108,6 +108,16 @@ static int open_handle(lido_pool *pool, struct lido_record *record, struct lido_
         lido__session_end(&record->session);
         return rc;
     }
+    if (pool->config.gates != NULL) {
+        record->handle = handle;
+        rc = pool->config.gates->find(record, err);
+    }
+    if (rc != LIDO_OK) {
+        record->handle = NULL;
+        driver->table->close(driver->ctx, handle, 0, NULL);
+        lido__session_end(&record->session);
+        return rc;
+    }
     record->handle = handle;
     lido__write(&record->is_restricted, 0);
     lido__write(&record->isolation_was, 0);
@@ -262,6 +272,8 @@ int lido__record_drop(lido_pool *pool, struct lido_record *record,
     lido__assert_unlocked();
     rc = driver->table->close(driver->ctx, record->handle, is_suspect, &failure);
     lido__session_end(&record->session);
+    lido__record_leave_gate(record);
+    lido__record_drop_gate(record);
     record->handle = NULL;
     count_close(pool, reason, rc != LIDO_OK);
     if (rc != LIDO_OK)

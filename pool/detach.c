@@ -118,6 +118,8 @@ int lido_conn_steal(struct lido_conn *conn, void **handle, struct lido_error *er
     lido__session_end(&record->session);
     if ((driver->table->capabilities & LIDO_DRIVER_IS_SQLITE) != 0)
         sqlite3_progress_handler(record->handle, 0, NULL, NULL);
+    lido__record_leave_gate(record);
+    lido__record_drop_gate(record);
     *handle = record->handle;
     record->handle = NULL;
     if (lido__record_is(record, LIDO__DETACHED))
@@ -150,6 +152,16 @@ int lido_conn_adopt(struct lido_conn *out, lido_pool *pool, void *handle,
     record->started_ns = lido__age_ns(pool->config.clock);
     if (driver->table->set_busy_wait != NULL)
         driver->table->set_busy_wait(driver->ctx, handle, pool->config.busy_wait, record);
+    if (pool->config.gates != NULL)
+        rc = pool->config.gates->find(record, err);
+    if (rc != LIDO_OK) {
+        if (driver->table->set_busy_wait != NULL)
+            driver->table->set_busy_wait(driver->ctx, handle, NULL, NULL);
+        record->handle = NULL;
+        lido__cell_move(&record->own, LIDO__RETURNING);
+        lido__slot_vacate(pool, record);
+        return rc;
+    }
     lido__lease_tell(&record->own, NULL, 0, "adopted");
     lido__bump(&record->own.checkouts);
     out->cell = &record->own;

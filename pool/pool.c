@@ -103,8 +103,10 @@ static void set_up(lido_pool *pool, const struct lido__pool_config *config,
 {
     static lido__word last_id;
 
-    if (!pool->is_lock_ready)
+    if (!pool->is_lock_ready) {
         lido__mutex_init(&pool->lock, LIDO_RANK_POOL);
+        lido__sleepers_init(&pool->elsewhere);
+    }
     pool->is_lock_ready = true;
     lido__mutex_lock(&pool->lock);
     pool->config = *config;
@@ -118,6 +120,7 @@ static void set_up(lido_pool *pool, const struct lido__pool_config *config,
     pool->asks_always = config->pre_ping || lido__logs(pool, LIDO_LOG_DEBUG);
     pool->how = how_of(pool);
     pool->anchor = NULL;
+    pool->file_gate = NULL;
     pool->waiters = (struct lido__waiters){ 0 };
     pool->emptied = pool->first_ran = (struct lido__bell){ 0 };
     pool->shared = pool->txn_over = (struct lido__bell){ 0 };
@@ -217,6 +220,8 @@ static void close_anchor(lido_pool *pool)
 void lido__pool_destroy(lido_pool *pool)
 {
     close_anchor(pool);
+    if (pool->config.gates != NULL)
+        pool->config.gates->end(pool);
     if (pool->config.kind->binds)
         lido__threads_unbind(pool);
     lido__log(pool, LIDO_LOG_INFO, "pool freed: %s", pool->how.database);

@@ -27,6 +27,16 @@ enum lido__order {
     LIDO__ORDER_LIFO, /* returned last */
 };
 
+/* The write gates of database files, as far as a pool knows of them; txn/gated.c. */
+struct lido__gate_calls {
+    /* A connection was opened: sets `file_gate`, or leaves it NULL.  SQLITE_NOMEM. */
+    int (*find)(struct lido_record *record, struct lido_error *err);
+    /* The transaction is over; it may have had no gate.  From any thread that ends it. */
+    void (*leave)(struct lido_record *record);
+    void (*drop)(struct lido_record *record); /* the connection is gone */
+    void (*end)(lido_pool *pool);             /* and so is the pool: its own `file_gate` */
+};
+
 /* What is decided before a pool exists.  engine/open.c fills it. */
 struct lido__pool_config {
     const struct lido__kind *kind;
@@ -56,7 +66,10 @@ struct lido__pool_config {
     int begin_mode;
     bool is_autocommit;   /* nothing begins by itself, also if the pool would */
     int64_t txn_limit_ms; /* -1: none */
-    int64_t recycle_ms;   /* -1: never */
+    bool has_gate;
+    int64_t gate_aging_us;
+    const struct lido__gate_calls *gates; /* NULL: there are none, has_gate or not */
+    int64_t recycle_ms;                   /* -1: never */
     int64_t recycle_jitter_ms;
     int64_t recycle_spacing_ms;
     int64_t min_idle;
@@ -178,6 +191,7 @@ struct lido_pool {
     uint64_t stamps;        /* counts connects and invalidations */
     uint64_t returns;       /* counts records that became idle */
     int64_t invalidated_ns; /* when invalid_stamp was set, on the age clock */
+    void *file_gate;        /* of its youngest connection; NULL: none had one */
     int64_t replaced_ns;    /* the last time one was replaced for its age; age clock */
     bool is_freed;          /* the last slot takes the pool with it */
     struct lido_pool_stats counts; /* what is counted here, not in the slots */
@@ -186,6 +200,9 @@ struct lido_pool {
     /* Guarded by the lock of pool/threads.c. */
     struct lido_pool *next_bound;
     struct lido_pool *previous_bound;
+
+    /* Leases that wait above the pool, woken when one is cancelled; has a lock of its own. */
+    struct lido__sleepers elsewhere;
 };
 
 /* pool/pool.c.  The config's url and params are stolen. */
@@ -413,6 +430,18 @@ int lido__record_fire(lido_pool *pool, struct lido_record *record, enum lido__ev
 /* True if a transaction is open, whosever it is.  A running SELECT outside of BEGIN reads,
    but nothing is there to commit. */
 bool lido__record_is_in_txn(const struct lido_record *record);
+/* Its transaction has ended, or is the lease's no more. */
+static inline void lido__record_leave_gate(struct lido_record *record)
+{
+    if (lido__read(&record->is_in_gate) != 0)
+        record->pool->config.gates->leave(record);
+}
+/* It has no connection any more. */
+static inline void lido__record_drop_gate(struct lido_record *record)
+{
+    if (record->file_gate != NULL)
+        record->pool->config.gates->drop(record);
+}
 /* From now on the record's connection is the youngest of the pool. */
 uint64_t lido__record_stamp(lido_pool *pool, struct lido_record *record)
     LIDO_TSA(locks_excluded(pool->lock));

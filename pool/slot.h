@@ -143,6 +143,10 @@ struct lido_record {
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
     lido__word isolation_was; /* read_uncommitted before a lease set it, plus 1; or 0 */
+    void *file_gate;          /* the write gate of its file, txn's; NULL: none */
+    lido__word
+        is_in_gate; /* not 0: its transaction has the gate; any of those who share the
+                              record may end that, one does */
     lido__word savepoints; /* how many lido has named; leases that share go on counting */
     bool is_new;           /* no connection was ever opened here since it was vacant */
     bool is_fresh;         /* just connected: not to be pinged */

@@ -111,7 +111,8 @@ int lido_conn_cancel(const struct lido_conn *conn, struct lido_error *err)
     do
         was = lido__load(&cell->cancelled);
     while (was < mine && !lido__cas(&cell->cancelled, was, mine));
-    lido__slots_disturb(pool, &nobody); /* it may wait for another's transaction */
+    lido__slots_disturb(pool, &nobody);    /* it may wait for another's transaction, */
+    lido__sleepers_wake(&pool->elsewhere); /* or at a file's gate */
     return LIDO_OK;
 }
 

@@ -55,6 +55,9 @@ void lido__txn_after_run(struct lido__cell *cell)
     sqlite3_mutex *mutex;
     bool is_running;
 
+    if (lido__read(&record->is_in_gate) != 0 && cell->has_begun &&
+        !lido__record_is_in_txn(record))
+        lido__record_leave_gate(record); /* SQLite rolled back by itself */
     if (!is_waited_for(record->pool) || record->handle == NULL ||
         !lido__share_txn_is_mine(cell))
         return;

@@ -102,8 +102,10 @@ int lido__txn_forget(struct lido__cell *cell, struct lido_error *err)
     int rc = LIDO_OK;
 
     cell->has_begun = false;
-    if (lido__share_txn_is_mine(cell))
+    if (lido__share_txn_is_mine(cell)) {
+        lido__record_leave_gate(lido__cell_record(cell));
         rc = lido__record_restore(lido__cell_record(cell), err);
+    }
     if (cell->is_beginning) /* the one that a hook ended was not that which begins */
         return rc;
     lido__limit_end(cell);
@@ -138,7 +140,8 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
 }
 
 /* What a begin hook began is respected, in whatever mode. */
-static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
+static int issue(struct lido__cell *cell, int mode, int64_t deadline_ns,
+                 struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     int rc = mode == LIDO_READ ? lido__record_restrict(record, err) : LIDO_OK;
@@ -146,10 +149,50 @@ static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
     else if (!lido__txn_is_open(cell))
-        rc = cell->trouble = lido__txn_issue_begin(cell, mode, err);
+        rc = cell->trouble = lido__txn_issue_begin(cell, mode, deadline_ns, err);
     if (rc != LIDO_OK)
         lido__record_restore(record, NULL);
     return rc;
+}
+
+/* A transaction that takes SQLite's lock at once goes by the file's gate, if that has one. */
+static int enter_gate(struct lido__cell *cell, int mode, int64_t *deadline_ns,
+                      struct lido_error *err)
+{
+    if (lido__cell_record(cell)->file_gate == NULL ||
+        (mode != LIDO_IMMEDIATE && mode != LIDO_EXCLUSIVE))
+        return LIDO_OK;
+    return lido__gated_enter(cell, deadline_ns, err);
+}
+
+/* A begin hook made it one, or has begun one itself: then the lease has the lock already, and
+   those who come through the gate are to wait there. */
+static int enter_gate_late(struct lido__cell *cell, int mode, int64_t *deadline_ns,
+                           struct lido_error *err)
+{
+    const bool has_lock = lido__cell_record(cell)->file_gate != NULL &&
+                          lido__txn_is_open(cell) &&
+                          state_of(lido__cell_record(cell)) == LIDO_TXN_WRITE;
+    int rc = enter_gate(cell, has_lock ? LIDO_IMMEDIATE : mode, deadline_ns, err);
+
+    if (rc != LIDO_OK)
+        lido__txn_undo(cell);
+    return rc;
+}
+
+static int begin_by_gate(struct lido__cell *cell, const struct lido_conn *conn, int mode,
+                         struct lido_error *err)
+{
+    const lido_pool *pool = lido__cell_record(cell)->pool;
+    int64_t deadline_ns = LIDO_NO_DEADLINE;
+    int rc = enter_gate(cell, mode, &deadline_ns, err);
+
+    if (rc == LIDO_OK && lido__hooks_want(&pool->hooks, LIDO__BEGIN)) {
+        rc = ask_begin_hooks(cell, conn, &mode, err);
+        if (rc == LIDO_OK)
+            rc = enter_gate_late(cell, mode, &deadline_ns, err);
+    }
+    return rc == LIDO_OK ? issue(cell, mode, deadline_ns, err) : rc;
 }
 
 /* With the transaction of a shared connection in hand. */
@@ -165,9 +208,9 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
         mode = record->pool->config.begin_mode;
     rc = lido__record_restore(record, err); /* of one that SQL text ended */
     if (rc == LIDO_OK)
-        rc = ask_begin_hooks(cell, conn, &mode, err);
-    if (rc == LIDO_OK)
-        rc = issue(cell, mode, err);
+        rc = begin_by_gate(cell, conn, mode, err);
+    if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
+        lido__record_leave_gate(record);
     if (rc != LIDO_OK)
         return rc;
     cell->has_begun = true;

@@ -38,9 +38,18 @@ void lido__txn_undo(struct lido__cell *cell);
 int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
                          struct lido_error *err);
 
+/* gated.c: a pool's way to the gates.  Enters the write gate of the record's file, which has
+   one, for a transaction that is to write; *deadline_ns is set if it waited: until then it may
+   wait for SQLite's lock.  SQLITE_BUSY, LIDO_DEADLOCK, LIDO_CANCELLED, LIDO_TXN_TIMEOUT.  The
+   record leaves it by lido__record_leave_gate(). */
+extern const struct lido__gate_calls lido__gates;
+int lido__gated_enter(struct lido__cell *cell, int64_t *deadline_ns,
+                      struct lido_error *err);
+
 /* issue.c: the driver's, which must have them; LIDO_CANCELLED and LIDO_TXN_TIMEOUT where the
    lease is to stop. */
-int lido__txn_issue_begin(struct lido__cell *cell, int mode, struct lido_error *err);
+int lido__txn_issue_begin(struct lido__cell *cell, int mode, int64_t deadline_ns,
+                          struct lido_error *err); /* it waits for the lock until then */
 int lido__txn_issue_commit(struct lido__cell *cell, int *outcome, struct lido_error *err);
 int lido__txn_issue_rollback(struct lido__cell *cell, int *outcome, struct lido_error *err);
 int lido__txn_issue_savepoint(struct lido__cell *cell, int what, const char *name,

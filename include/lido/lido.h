@@ -8,6 +8,7 @@
 
 #include <lido/cancel.h>
 #include <lido/conn.h>
+#include <lido/gate.h>
 #include <lido/hooks.h>
 #include <lido/log.h>
 #include <lido/manager.h>

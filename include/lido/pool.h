@@ -106,6 +106,10 @@ struct lido_pool_options {
                                  by a pragma, does not reach the next; lido/conn.h (1) */
     int64_t txn_limit_ms;  /* txn_limit: how long a transaction may take, as
                                  lido_txn_limit(); -1: as long as it likes (-1) */
+    int gate;          /* gate: begins that take the lock for writing wait in line for it,
+                                 with all pools of this process on the file (1) */
+    int gate_aging_us; /* gate_aging_us: who has waited there for so many microseconds is
+                                 overtaken no more; 0: strictly in order (1 000) */
 
     /* SQLite: called on each new connection before anything else touches it, to set the key
        of an encrypted database (NULL). */
@@ -123,8 +127,8 @@ struct lido_pool_options {
     {                                                                                      \
         sizeof(struct lido_pool_options), NULL, NULL, 5, 10, 30000, 5000, LIDO_BY_KIND,    \
             LIDO_DEFERRED, 0, -1, 0, 0, 0, LIDO_RESET_ROLLBACK, 0, -1, LIDO_BY_KIND, 0, 0, \
-            0, 128, LIDO_TEXT_STRICT, LIDO_AUTOBEGIN_OFF, 1, -1, NULL, NULL, NULL, NULL,   \
-            LIDO_LOG_WARN, NULL                                                            \
+            0, 128, LIDO_TEXT_STRICT, LIDO_AUTOBEGIN_OFF, 1, -1, 1, 1000, NULL, NULL,      \
+            NULL, NULL, LIDO_LOG_WARN, NULL                                                \
     }
 
 /*

@@ -59,13 +59,15 @@ extern "C" {
 /*
  * Begins a transaction.  The begin hooks run first and may change the mode; one that issued
  * its own BEGIN is respected, and lido does not begin a second.  If the lock is taken by
- * another connection it waits up to the pool's `timeout`.
+ * another connection it waits up to the pool's `timeout`: one that is to write in line, by
+ * lido/gate.h.
  *
  * Threads:   the one that checked conn out.
  * Fails:     SQLITE_BUSY (the lock was not free in time, or on a static pool the transaction
  *            of another lease did not end), LIDO_IN_TXN (also: another lease of this thread
  *            on the same connection has one), LIDO_TXN_OVER (the one before was ended by
  *            SQLite itself or by SQL text; lido_txn_rollback() ends that state),
+ *            LIDO_DEADLOCK (this thread is in the file's write gate by another lease),
  *            LIDO_CANCELLED, LIDO_TXN_TIMEOUT, LIDO_RECURSION, LIDO_STALE, LIDO_NO_CONNECTION,
  *            LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such mode, or the driver has
  *            it not); what SQLite or a hook returned.

@@ -69,7 +69,8 @@ class Options(c.Structure):
                 ('use_threadlocal', c.c_int), ('strict', c.c_int),
                 ('shared_transaction', c.c_int), ('cached_statements', c.c_int),
                 ('text', c.c_int), ('autobegin', c.c_int), ('session_guard', c.c_int),
-                ('txn_limit_ms', c.c_int64), ('key', c.c_void_p), ('key_ctx', c.c_void_p),
+                ('txn_limit_ms', c.c_int64), ('gate', c.c_int),
+                ('gate_aging_us', c.c_int), ('key', c.c_void_p), ('key_ctx', c.c_void_p),
                 ('log', c.c_void_p), ('log_ctx', c.c_void_p), ('log_level', c.c_int),
                 ('clock', c.POINTER(Clock))]
 
@@ -78,7 +79,7 @@ class Options(c.Structure):
                     'timeout_ms': 5000, 'check_same_thread': -1, 'begin_mode': 1,
                     'pool_recycle_ms': -1, 'pool_reset_on_return': 1, 'idle_timeout_ms': -1,
                     'keep_temp': -1, 'cached_statements': 128, 'session_guard': 1,
-                    'txn_limit_ms': -1,
+                    'txn_limit_ms': -1, 'gate': 1, 'gate_aging_us': 1000,
                     'log_level': 2}
         super().__init__(size=c.sizeof(Options), **{**defaults, **given})
 

@@ -43,6 +43,7 @@ static lido_pool *open_kind(const char *kind)
     char url[120];
 
     unlink(path);
+    options.gate = 0; /* it is SQLite's lock that is waited for */
     snprintf(url, sizeof url, "sqlite:///%s", path);
     return handy_open_url(url, &options);
 }

@@ -413,7 +413,7 @@ Test(txn, a_lock_that_is_taken_is_told_with_its_statement)
 {
     struct lido_conn conn = take(), other = take();
 
-    cr_assert_eq(lido_txn_begin(&other, LIDO_IMMEDIATE, &err), LIDO_OK);
+    cr_assert_eq(run(&other, "BEGIN IMMEDIATE"), SQLITE_OK); /* not by the gate */
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), SQLITE_BUSY);
     cr_assert_eq(err.code, SQLITE_BUSY);
     cr_assert_str_eq(err.text, "BEGIN IMMEDIATE: database is locked");

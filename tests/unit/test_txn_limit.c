@@ -39,6 +39,7 @@ static lido_pool *open_kind(const char *kind, int64_t limit_ms)
 
     unlink(path);
     options.txn_limit_ms = limit_ms;
+    options.gate = 0; /* it is SQLite's lock that is waited for */
     return handy_open_url(url, &options);
 }
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_GATE_H
+#define LIDO_GATE_H
+
+#include <lido/pool.h>
+#include <lido/status.h>
+
+/*
+ * The write gate: who writes a database file next.
+ *
+ * SQLite lets one connection write at a time, and whoever comes meanwhile sleeps and tries
+ * again: under load some threads are overtaken for seconds.  lido puts those of one process
+ * into a line.  There is one gate for each file, found by device and inode when a connection is
+ * opened, and all pools on the file share it; databases in memory, those that are only read,
+ * and drivers other than SQLite's have none.
+ *
+ * A begin in the mode LIDO_IMMEDIATE or LIDO_EXCLUSIVE enters the gate before its begin hooks
+ * run, or after them if a hook raised the mode, and leaves it when the transaction ends, by
+ * whatever: commit, rollback, check-in, the connection's closing.  (One that is ended on the
+ * raw handle leaves at the lease's next lido_txn_commit() or lido_txn_rollback(), or at its
+ * check-in.)  The wait for the gate and then for the lock, which another process may have, is
+ * one, up to the pool's `timeout`; past it the answer is SQLITE_BUSY, and says who is in.
+ *
+ * Who is in goes on until it leaves, and may come again at once, until the one that waits at
+ * the head has waited for `gate_aging_us`: that one is next.  With 0 the line is strict.
+ *
+ * Only a lease without any transaction waits.  One that reads already, or whose begin hook has
+ * begun, tries the gate once and else goes on without: such a begin is counted as ungated, and
+ * waits for SQLite's lock as if there were no gate.  A thread that would wait for a gate that
+ * another lease of its own is in is told at once, LIDO_DEADLOCK, if the pool knows the threads
+ * of its leases (check_same_thread).
+ */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LIDO_GATE_SHOWN 8
+
+#define LIDO_GATE_LOW    0
+#define LIDO_GATE_NORMAL 1 /* every transaction has it, for now */
+#define LIDO_GATE_HIGH   2
+
+/* One that waits. */
+struct lido_gate_waiter {
+    int64_t waited_ns;
+    int priority;             /* LIDO_GATE_... */
+    struct lido_holder lease; /* its thread is 0 if it was being told anew */
+};
+
+/* Start from LIDO_GATE_STATS_INIT.  The counts are since a pool of this process first had a
+   connection to the file, and of all pools on it. */
+struct lido_gate_stats {
+    size_t size; /* sizeof this struct */
+    int has_gate; /* 0: all below is 0.  The file's to which the youngest connection leads. */
+
+    int is_held;
+    int64_t held_ns;           /* who is in has been for so long */
+    struct lido_holder holder; /* its lease; thread 0: it has ended, and others share its
+                                  connection and have the transaction */
+
+    int64_t waiting;
+    int shown;                                        /* of these: */
+    struct lido_gate_waiter waiters[LIDO_GATE_SHOWN]; /* in order of arrival */
+
+    uint64_t entered;
+    uint64_t waited;      /* had to wait, also in vain */
+    uint64_t handed_over; /* had waited for gate_aging_us, and were given it by who left */
+    uint64_t timeouts;
+    uint64_t stopped;   /* cancelled while they waited, or over their time limit */
+    uint64_t deadlocks; /* LIDO_DEADLOCK */
+    uint64_t ungated;   /* could not wait, and went on without */
+    uint64_t wait_ns;   /* of all together, and of the longest */
+    uint64_t max_wait_ns;
+};
+#define LIDO_GATE_STATS_INIT                                                               \
+    {                                                                                      \
+        sizeof(struct lido_gate_stats), 0, 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } }, 0, 0,     \
+            { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } } } }, 0, 0, 0, 0, 0, 0, 0, 0, 0        \
+    }
+
+/*
+ * What goes on at the gate of the pool's file, at one moment: fills *stats up to stats->size
+ * bytes.
+ *
+ * Threads:   any.
+ * Fails:     SQLITE_MISUSE (no pool, or a struct of no size of its own), LIDO_FORKED.
+ */
+LIDO_API int lido_gate_stats(lido_pool *pool, struct lido_gate_stats *stats,
+                             struct lido_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

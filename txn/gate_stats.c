@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What goes on at a pool's gate, for the host.
+ *
+ * Threads: any.
+ */
+#include "txn/gate.h"
+#include "txn/txn.h"
+#include <lido/gate.h>
+
+#include <string.h>
+
+static_assert(LIDO_GATE_SHOWN == LIDO__GATE_SHOWN && LIDO_GATE_LOW == (int)LIDO__GATE_LOW &&
+                  LIDO_GATE_NORMAL == (int)LIDO__GATE_NORMAL &&
+                  LIDO_GATE_HIGH == (int)LIDO__GATE_HIGH,
+              "the header says what the gate says");
+
+/* For the caller to drop, or NULL. */
+static struct lido__gate *share_gate(lido_pool *pool)
+{
+    struct lido__gate *gate;
+
+    lido__mutex_lock(&pool->lock);
+    gate = pool->file_gate;
+    if (gate != NULL)
+        lido__gate_share(gate);
+    lido__mutex_unlock(&pool->lock);
+    return gate;
+}
+
+static void tell(const struct lido__gate_view *view, struct lido_gate_stats *stats)
+{
+    const struct lido__gate_counts *counts = &view->counts;
+
+    stats->has_gate = 1;
+    stats->is_held = view->is_held;
+    stats->held_ns = view->held_ns;
+    stats->holder = view->holder;
+    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
+        stats->waiting += view->waiting[i];
+    stats->shown = (int)view->shown;
+    for (unsigned i = 0; i < view->shown; i++)
+        stats->waiters[i] =
+            (struct lido_gate_waiter){ .waited_ns = view->waiters[i].waited_ns,
+                                       .priority = (int)view->waiters[i].priority,
+                                       .lease = view->waiters[i].lease };
+    stats->entered = counts->entered;
+    stats->waited = counts->waited;
+    stats->handed_over = counts->handed_over;
+    stats->timeouts = counts->timeouts;
+    stats->stopped = counts->stopped;
+    stats->deadlocks = counts->deadlocks;
+    stats->ungated = counts->ungated;
+    stats->wait_ns = counts->wait_ns;
+    stats->max_wait_ns = counts->max_wait_ns;
+}
+
+int lido_gate_stats(lido_pool *pool, struct lido_gate_stats *stats, struct lido_error *err)
+{
+    struct lido_gate_stats now = LIDO_GATE_STATS_INIT;
+    struct lido__gate_view view;
+    struct lido__gate *gate;
+    size_t size;
+
+    if (pool == NULL || stats == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "no pool, or nowhere to put the statistics");
+    size = stats->size;
+    if (size < sizeof size || size > sizeof now)
+        return lido_fail(err, SQLITE_MISUSE,
+                         "statistics of %zu bytes: start from LIDO_GATE_STATS_INIT", size);
+    if (lido__is_forked())
+        return lido__fail_forked(err);
+    gate = share_gate(pool);
+    if (gate != NULL) {
+        lido__gate_look(gate, &view);
+        lido__gate_drop(gate);
+        tell(&view, &now);
+    }
+    now.size = size;
+    memcpy(stats, &now, size);
+    return LIDO_OK;
+}

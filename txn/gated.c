@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leases at the write gate: which gate a connection belongs to, and when its lease is in.
+ *
+ * A gate belongs to a file, known by device and inode, so links and other spellings of its name
+ * come to the same one, and a file that took the place of another does not.  Databases in
+ * memory, those that cannot be written, and drivers other than SQLite's have none.
+ *
+ * The gate comes before SQLite's lock, so it is waited for only by a lease without any
+ * transaction: one that reads may have what the holder waits for.  Such a lease tries once, and
+ * else begins without: SQLite will say what becomes of it.  The wait for the gate and then for
+ * the lock, which a program without lido may have, is one wait with one deadline.
+ *
+ * In the record `is_in_gate` says that its transaction has the gate.  Whoever ends the
+ * transaction takes the word back by a swap, so of several who end it one leaves.
+ *
+ * Threads: find, drop: who has the record.  leave: any.  Else the one that checked it out.
+ */
+#include "txn/gate.h"
+#include "txn/txn.h"
+
+#include <sys/stat.h>
+
+/* NULL and *rc SQLITE_NOMEM: there is one, but no memory for it. */
+static struct lido__gate *find_gate(const struct lido_record *record, int *rc)
+{
+    const lido_pool *pool = record->pool;
+    struct lido__gate *gate;
+    struct stat file;
+    const char *name;
+
+    *rc = LIDO_OK;
+    if ((pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) == 0 ||
+        pool->config.is_memory || pool->config.needs_anchor ||
+        sqlite3_db_readonly(record->handle, "main") != 0)
+        return NULL;
+    name = sqlite3_db_filename(record->handle, "main");
+    if (name == NULL || name[0] == '\0' || stat(name, &file) != 0)
+        return NULL;
+    gate = lido__gate_find((uint64_t)file.st_dev, (uint64_t)file.st_ino);
+    *rc = gate != NULL ? LIDO_OK : SQLITE_NOMEM;
+    return gate;
+}
+
+/* So that its counts stay while the pool has no connection. */
+static void keep_for_pool(lido_pool *pool, struct lido__gate *gate)
+{
+    struct lido__gate *before;
+
+    lido__mutex_lock(&pool->lock);
+    before = pool->file_gate;
+    if (before != gate) {
+        lido__gate_share(gate);
+        pool->file_gate = gate;
+    }
+    lido__mutex_unlock(&pool->lock);
+    if (before != gate)
+        lido__gate_drop(before);
+}
+
+static int find(struct lido_record *record, struct lido_error *err)
+{
+    int rc;
+
+    record->file_gate = find_gate(record, &rc);
+    if (rc != LIDO_OK)
+        return lido_fail(err, rc, "out of memory for the write gate of a file");
+    if (record->file_gate != NULL)
+        keep_for_pool(record->pool, record->file_gate);
+    return LIDO_OK;
+}
+
+static void leave(struct lido_record *record)
+{
+    if (lido__swap(&record->is_in_gate, 0) != 0)
+        lido__gate_leave(record->file_gate);
+}
+
+static void drop(struct lido_record *record)
+{
+    lido__gate_drop(record->file_gate);
+    record->file_gate = NULL;
+}
+
+static void end(lido_pool *pool)
+{
+    lido__gate_drop(pool->file_gate);
+    pool->file_gate = NULL;
+}
+
+const struct lido__gate_calls lido__gates = { find, leave, drop, end };
+
+static struct lido__gate_who who_is(struct lido__cell *cell)
+{
+    const struct lido__pool_config *config = &lido__cell_record(cell)->pool->config;
+
+    return (struct lido__gate_who){
+        .cell = cell,
+        .generation = lido__slot_generation(lido__read(&cell->word)),
+        .clock = config->clock,
+        .is_certain = config->check_same_thread && !config->shared_transaction,
+    };
+}
+
+static int fail_late(const struct lido__cell *cell, struct lido_error *err)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+    char holder[160];
+
+    lido__gate_describe(record->file_gate, holder, sizeof holder);
+    return lido_fail(err, SQLITE_BUSY, "waited %lld ms for the write gate of the file%s",
+                     (long long)record->pool->config.timeout_ms, holder);
+}
+
+static int explain(struct lido__cell *cell, int rc, struct lido_error *err)
+{
+    if (rc == LIDO_DEADLOCK)
+        return lido_fail(err, rc,
+                         "this thread is in the write gate of the file by another lease");
+    rc = lido__lease_explain(cell, rc, "the wait for the write gate", err);
+    if (rc == SQLITE_BUSY)
+        fail_late(cell, err);
+    cell->trouble = rc; /* as good as SQLite's: it is its lock that is waited for */
+    return rc;
+}
+
+/* What ends first. */
+static int64_t deadline_of(const struct lido__cell *cell)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+    const struct lido__pool_config *config = &record->pool->config;
+    int64_t deadline_ns = lido__deadline_ns(config->clock, config->timeout_ms);
+
+    if (record->pool->sharing != LIDO__SHARE_ALL && deadline_ns > record->wait_until_ns)
+        deadline_ns = record->wait_until_ns;
+    if (cell->has_limit && deadline_ns > cell->limit_ends_ns)
+        deadline_ns = cell->limit_ends_ns;
+    return deadline_ns;
+}
+
+static int wait_for_gate(struct lido__cell *cell, int64_t *deadline_ns,
+                         struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    struct lido__gate_wait self = {
+        .who = who_is(cell),
+        .priority = LIDO__GATE_NORMAL,
+        .aging_ns = record->pool->config.gate_aging_us * 1000,
+        .deadline_ns = deadline_of(cell),
+        .wakers = { cell->has_cancel ? &cell->cancel->sleepers : NULL,
+                    &record->pool->elsewhere },
+        .stop = lido__lease_stop,
+    };
+    int rc;
+
+    *deadline_ns = self.deadline_ns;
+    rc = lido__gate_enter(record->file_gate, &self);
+    if (rc != LIDO_OK)
+        return explain(cell, rc, err);
+    lido__swap(&record->is_in_gate, 1);
+    return LIDO_OK;
+}
+
+int lido__gated_enter(struct lido__cell *cell, int64_t *deadline_ns, struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    const struct lido__driver *driver = &record->pool->config.driver;
+
+    if (lido__read(&record->is_in_gate) != 0)
+        return LIDO_OK;
+    if (lido__gate_try(record->file_gate, who_is(cell), LIDO__GATE_NORMAL)) {
+        lido__swap(&record->is_in_gate, 1);
+        return LIDO_OK;
+    }
+    if (driver->table->txn_state(driver->ctx, record->handle) == LIDO_TXN_NONE)
+        return wait_for_gate(cell, deadline_ns, err);
+    lido__gate_pass_by(record->file_gate);
+    return LIDO_OK;
+}
