@@ -131,8 +131,8 @@ static int64_t deadline_of(const struct lido__cell *cell)
     const struct lido__pool_config *config = &record->pool->config;
     int64_t deadline_ns = lido__deadline_ns(config->clock, config->timeout_ms);
 
-    if (record->pool->sharing != LIDO__SHARE_ALL && deadline_ns > record->wait_until_ns)
-        deadline_ns = record->wait_until_ns;
+    if (cell->has_deadline && deadline_ns > cell->wait_until_ns)
+        deadline_ns = cell->wait_until_ns;
     if (cell->has_limit && deadline_ns > cell->limit_ends_ns)
         deadline_ns = cell->limit_ends_ns;
     return deadline_ns;

@@ -102,13 +102,13 @@ int lido__txn_forget(struct lido__cell *cell, struct lido_error *err)
     int rc = LIDO_OK;
 
     cell->has_begun = false;
-    if (lido__share_txn_is_mine(cell)) {
-        lido__record_leave_gate(lido__cell_record(cell));
+    if (lido__share_txn_is_mine(cell))
         rc = lido__record_restore(lido__cell_record(cell), err);
-    }
     if (cell->is_beginning) /* the one that a hook ended was not that which begins */
         return rc;
     lido__limit_end(cell);
+    if (lido__share_txn_is_mine(cell))
+        lido__record_leave_gate(lido__cell_record(cell));
     lido__share_txn_leave(cell);
     return rc;
 }

@@ -27,7 +27,7 @@ import sys
 import time
 from pathlib import Path
 
-SEEDS = "3000"
+SEEDS = "30000"
 LONGEST_S = 120
 FOLDERS = ["base", "hooks", "driver", "pool", "txn", "engine"]
 
