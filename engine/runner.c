@@ -15,6 +15,8 @@
  */
 #include "base/clock.h"
 #include "base/text.h"
+#include "pool/writer.h"
+#include "txn/permit.h"
 #include "txn/txn.h"
 #include <lido/run.h>
 
@@ -254,6 +256,9 @@ static int check(lido_run_fn fn, const struct lido_run_options *options,
     if (options->timeout_ms < -1 && options->timeout_ms != LIDO_TIMEOUT_POOL)
         return lido_fail(err, LIDO_BAD_OPTION, "timeout_ms is %lld, the least is -1",
                          (long long)options->timeout_ms);
+    if (options->priority < LIDO_GATE_LOW || options->priority > LIDO_GATE_HIGH)
+        return lido_fail(err, LIDO_BAD_OPTION, "priority is %d: %d to %d",
+                         options->priority, LIDO_GATE_LOW, LIDO_GATE_HIGH);
     if (options->runs < -1 || options->runs == 0)
         return lido_fail(err, LIDO_BAD_OPTION, "runs is %d: at least 1, or -1",
                          options->runs);
@@ -340,11 +345,54 @@ static int64_t left_ms(const struct runner *runner)
     return left_ns <= 0 ? 0 : (left_ns + LIDO_NS_PER_MS - 1) / LIDO_NS_PER_MS;
 }
 
+/* A run that is to write waits for its turn before it has a connection, where the pool has one
+   for whose turn it is.  The wait is one with what is left of the run. */
+static int enter_gate(const struct runner *runner, lido_pool *pool,
+                      const struct lido_checkout_options *how, struct lido__permit *permit,
+                      struct lido_error *err)
+{
+    struct lido__permit_wish wish = { .pool = pool,
+                                      .deadline_ns = runner->deadline_ns,
+                                      .cancel = how->cancel,
+                                      .label = how->label,
+                                      .priority = how->priority };
+    int64_t once_ns;
+
+    *permit = (struct lido__permit){ .gate = NULL };
+    if (runner->mode != LIDO_IMMEDIATE && runner->mode != LIDO_EXCLUSIVE)
+        return LIDO_OK;
+    once_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
+    if (runner->runs_left == 1 && once_ns < wish.deadline_ns)
+        wish.deadline_ns = once_ns; /* nothing is tried again */
+    return lido__permit_enter(permit, &wish, err);
+}
+
+static int check_out(const struct runner *runner, lido_pool *pool,
+                     struct lido_checkout_options *how, struct lido__permit *permit,
+                     struct lido_conn *conn, struct lido_error *err)
+{
+    int rc = enter_gate(runner, pool, how, permit, err);
+
+    if (rc != LIDO_OK)
+        return rc;
+    how->timeout_ms = left_ms(runner);
+    if (permit->gate != NULL) {
+        rc = lido__writer_checkout(pool, conn, how, err);
+        if (rc == LIDO_OK && conn->cell != NULL && lido__permit_use(permit, conn))
+            return LIDO_OK;
+        lido__permit_leave(permit);
+        if (rc != LIDO_OK || conn->cell != NULL)
+            return rc;
+    }
+    return lido_pool_checkout(pool, conn, how, err);
+}
+
 int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
                   const struct lido_run_options *options, struct lido_error *err)
 {
     struct lido_checkout_options how = LIDO_CHECKOUT_OPTIONS_INIT;
     struct lido_checkin_options done = LIDO_CHECKIN_OPTIONS_INIT;
+    struct lido__permit permit;
     struct runner runner;
     struct lido_conn conn;
     int later, rc = check(fn, options, err);
@@ -357,15 +405,16 @@ int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
         return lido__fail_forked(err);
     runner = make_runner(pool, mode, fn, ctx, options);
     tell(&runner, options); /* should there be no connection */
-    how.timeout_ms = left_ms(&runner);
     how.label = options != NULL ? options->label : NULL;
     how.cancel = options != NULL ? options->cancel : NULL;
-    rc = lido_pool_checkout(pool, &conn, &how, err);
+    how.priority = options != NULL ? options->priority : LIDO_GATE_NORMAL;
+    rc = check_out(&runner, pool, &how, &permit, &conn, err);
     if (rc != LIDO_OK)
         return rc;
     rc = run_on(&runner, &conn, options, err);
     done.transaction_was_reset = 1;
     later = lido_conn_checkin(&conn, &done, rc == LIDO_OK ? err : NULL);
+    lido__permit_leave(&permit);
     if (later == LIDO_STALE) /* the function has ended it, and the run says so */
         later = LIDO_OK;
     return rc != LIDO_OK ? rc : later;

@@ -11,6 +11,8 @@
  * Threads: any.  The slot is the caller's from the claim on.
  */
 #include "pool/pool.h"
+#include "pool/writer.h"
+#include <lido/gate.h>
 
 #include <stddef.h>
 
@@ -187,6 +189,9 @@ static int check_options(const struct lido_checkout_options *options,
     if (options->timeout_ms < -1 && options->timeout_ms != LIDO_TIMEOUT_POOL)
         return lido_fail(err, LIDO_BAD_OPTION, "timeout_ms is %lld, the least is -1",
                          (long long)options->timeout_ms);
+    if (options->priority < LIDO_GATE_LOW || options->priority > LIDO_GATE_HIGH)
+        return lido_fail(err, LIDO_BAD_OPTION, "priority is %d: %d to %d",
+                         options->priority, LIDO_GATE_LOW, LIDO_GATE_HIGH);
     if (lido__cancel_is_fired(options->cancel))
         return lido_fail(err, LIDO_CANCELLED, "the token was fired before the checkout");
     return LIDO_OK;
@@ -274,6 +279,7 @@ static int share_once(lido_pool *pool, struct lido__claim *claim, struct lido_co
     if (rc != LIDO_OK)
         return rc;
     lido__lease_tell(cell, file, line, label);
+    cell->priority = claim->priority;
     obey(cell, claim->cancel);
     lido__bump(&cell->checkouts);
     rc = claim->is_joined
@@ -302,14 +308,53 @@ static int checkout_shared(lido_pool *pool, struct lido__claim *claim,
     return fail_refused(err);
 }
 
+/* The slot is claimed, and no lease shares it. */
+static int lend(lido_pool *pool, struct lido__claim *claim, struct lido_conn *out,
+                const char *file, int line, const char *label, struct lido_error *err)
+{
+    struct lido__cell *cell = &claim->record->own;
+    int64_t now_ns = lido__lease_tell(cell, file, line, label);
+    uint64_t generation = lido__slot_generation(lido__read(&cell->word));
+    int rc;
+
+    cell->priority = claim->priority;
+    if (claim->cancel != NULL)
+        obey(cell, claim->cancel);
+    lido__bump(&cell->checkouts); /* before the hooks, one of which may check it in */
+    if (needs_preparing(pool, claim->record, now_ns)) {
+        if (claim->deadline_ns == 0)
+            claim->deadline_ns = lido__deadline_ns(pool->config.clock, claim->timeout_ms);
+        rc = prepare(pool, cell, generation, patience_of(claim), err);
+        if (rc != LIDO_OK)
+            return finish(cell, claim, rc, err);
+    }
+    if (claim->cancel != NULL)
+        finish(cell, claim, LIDO_OK, err);
+    out->cell = cell; /* one by one: a copied struct costs a stalled load, 8 ns in all */
+    out->generation = generation;
+    return LIDO_OK;
+}
+
+int lido__writer_checkout(lido_pool *pool, struct lido_conn *out,
+                          const struct lido_checkout_options *options,
+                          struct lido_error *err)
+{
+    struct lido__claim claim = { .timeout_ms = options->timeout_ms,
+                                 .cancel = options->cancel,
+                                 .priority = (signed char)options->priority };
+    int rc = lido__writer_claim(pool, &claim.record, err);
+
+    *out = (struct lido_conn)LIDO_CONN_INIT;
+    if (rc != LIDO_OK || claim.record == NULL)
+        return rc;
+    return lend(pool, &claim, out, __FILE__, __LINE__, options->label, err);
+}
+
 int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                           const struct lido_checkout_options *options, const char *file,
                           int line, struct lido_error *err)
 {
     struct lido__claim claim = { .record = NULL };
-    struct lido__cell *cell;
-    uint64_t generation;
-    int64_t now_ns;
     int rc;
 
     if (out == NULL)
@@ -327,6 +372,7 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
                            : pool->config.pool_timeout_ms;
     claim.is_unique = options != NULL && options->unique != 0;
     claim.cancel = options != NULL ? options->cancel : NULL;
+    claim.priority = (signed char)(options != NULL ? options->priority : LIDO_GATE_NORMAL);
     if (pool->sharing != LIDO__SHARE_NONE)
         return checkout_shared(pool, &claim, out, file, line,
                                options != NULL ? options->label : NULL, err);
@@ -338,22 +384,6 @@ int lido_pool_checkout_at(lido_pool *pool, struct lido_conn *out,
         if (rc != LIDO_OK)
             return rc;
     }
-    cell = &claim.record->own;
-    now_ns = lido__lease_tell(cell, file, line, options != NULL ? options->label : NULL);
-    generation = lido__slot_generation(lido__read(&cell->word));
-    if (claim.cancel != NULL)
-        obey(cell, claim.cancel);
-    lido__bump(&cell->checkouts); /* before the hooks, one of which may check it in */
-    if (needs_preparing(pool, claim.record, now_ns)) {
-        if (claim.deadline_ns == 0)
-            claim.deadline_ns = lido__deadline_ns(pool->config.clock, claim.timeout_ms);
-        rc = prepare(pool, cell, generation, patience_of(&claim), err);
-        if (rc != LIDO_OK)
-            return finish(cell, &claim, rc, err);
-    }
-    if (claim.cancel != NULL)
-        finish(cell, &claim, LIDO_OK, err);
-    out->cell = cell; /* one by one: a copied struct costs a stalled load, 8 ns in all */
-    out->generation = generation;
-    return LIDO_OK;
+    return lend(pool, &claim, out, file, line, options != NULL ? options->label : NULL,
+                err);
 }

@@ -11,6 +11,7 @@
  */
 #include "base/alloc.h"
 #include "pool/pool.h"
+#include "pool/writer.h"
 
 static bool is_any(const lido_pool *pool, const struct lido_record *record, const void *ctx)
 {
@@ -48,7 +49,12 @@ static bool is_of_closed(const lido_pool *pool, const struct lido_record *record
 
 int lido__pool_sweep(lido_pool *pool, struct lido_error *err)
 {
-    return close_idle(pool, INT64_MAX, is_of_closed, NULL, LIDO__CLOSE_POOL, err);
+    int rc = close_idle(pool, INT64_MAX, is_of_closed, NULL, LIDO__CLOSE_POOL, err), failed;
+
+    if (!lido__pool_is_closed(pool))
+        return rc;
+    failed = lido__writer_close(pool, rc == LIDO_OK ? err : NULL);
+    return rc != LIDO_OK ? rc : failed;
 }
 
 struct trimming {
@@ -92,9 +98,14 @@ int lido__pool_trim(lido_pool *pool, int coming, struct lido_error *err)
     if (pool->config.kind->binds)
         rc = close_idle(pool, INT64_MAX, is_beyond_keep, &trimming, LIDO__CLOSE_SURPLUS,
                         err);
-    if (pool->config.idle_timeout_ms >= 0)
-        failed = close_idle(pool, INT64_MAX, is_idle_for_long, &trimming, LIDO__CLOSE_IDLE,
-                            rc == LIDO_OK ? err : NULL);
+    if (pool->config.idle_timeout_ms < 0)
+        return rc;
+    failed = close_idle(pool, INT64_MAX, is_idle_for_long, &trimming, LIDO__CLOSE_IDLE,
+                        rc == LIDO_OK ? err : NULL);
+    rc = rc != LIDO_OK ? rc : failed;
+    failed = lido__writer_trim(
+        pool, trimming.now_ns - lido__ms_to_ns(pool->config.idle_timeout_ms),
+        rc == LIDO_OK ? err : NULL);
     return rc != LIDO_OK ? rc : failed;
 }
 
@@ -143,7 +154,7 @@ static void disown_all(lido_pool *pool)
 
 int lido_pool_dispose(lido_pool *pool, struct lido_error *err)
 {
-    int rc = check(pool, err);
+    int rc = check(pool, err), failed;
 
     if (rc != LIDO_OK)
         return rc;
@@ -154,6 +165,8 @@ int lido_pool_dispose(lido_pool *pool, struct lido_error *err)
     /* Not more than there are now: others may open new ones all the time. */
     rc =
         close_idle(pool, lido__slots_count_idle(pool), is_any, NULL, LIDO__CLOSE_POOL, err);
+    failed = lido__writer_close(pool, rc == LIDO_OK ? err : NULL);
+    rc = rc != LIDO_OK ? rc : failed;
     lido__log(pool, LIDO_LOG_INFO, "pool disposed of: %s", pool->how.database);
     return rc;
 }

@@ -70,6 +70,7 @@ static const struct lido__kind kinds[] = {
     {
         .name = "queue",
         .counts_overflow = true,
+        .has_writer = true,
         .disposes_only_idle = true,
         .waits = true,
         .limit = queue_limit,

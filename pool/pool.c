@@ -32,7 +32,8 @@ bool lido__pool_is_sound_locked(const lido_pool *pool)
     for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
         if (lido__slot_state(lido__read(&at->own.word)) != LIDO__VACANT)
             used[lido__read(&at->standing)]++;
-    return used[LIDO__MEMBER] == live && (live <= pool->limit || pool->limit == 0) &&
+    return used[LIDO__MEMBER] == live && used[LIDO__WRITER] == (pool->writer != NULL) &&
+           (live <= pool->limit || pool->limit == 0) &&
            used[LIDO__DISOWNED] == pool->disowned &&
            used[LIDO__DETACHED] + used[LIDO__ADOPTED] == pool->detached &&
            (pool->waiters.oldest == NULL) == (pool->waiters.newest == NULL) &&
@@ -121,6 +122,7 @@ static void set_up(lido_pool *pool, const struct lido__pool_config *config,
     pool->how = how_of(pool);
     pool->anchor = NULL;
     pool->file_gate = NULL;
+    pool->writer = NULL;
     pool->waiters = (struct lido__waiters){ 0 };
     pool->emptied = pool->first_ran = (struct lido__bell){ 0 };
     pool->shared = pool->txn_over = (struct lido__bell){ 0 };
@@ -132,6 +134,7 @@ static void set_up(lido_pool *pool, const struct lido__pool_config *config,
     pool->counts = (struct lido_pool_stats){ .size = 0 };
     lido__write(&pool->live, 0);
     lido__write(&pool->invalid_stamp, 0);
+    lido__write(&pool->parked_writer, 0);
     lido__swap(&pool->gate, goes_by_lock(pool) ? LIDO__GATE_BY_LOCK : 0);
     lido__mutex_unlock(&pool->lock);
     lido__hooks_init(&pool->hooks, config->kind->name);
@@ -244,7 +247,7 @@ lido_hooks *lido_pool_hooks(lido_pool *pool)
 static int64_t count_owed_locked(const lido_pool *pool)
     LIDO_TSA(requires_capability(pool->lock))
 {
-    return (int64_t)lido__read(&pool->live) + pool->disowned;
+    return (int64_t)lido__read(&pool->live) + pool->disowned + (pool->writer != NULL);
 }
 
 static int fail_busy_leases(lido_pool *pool, int64_t left, struct lido_error *err)
@@ -272,6 +275,7 @@ int lido_pool_close(lido_pool *pool, int64_t deadline_ms, struct lido_error *err
                          (long long)deadline_ms);
     deadline_ns = lido__deadline_ns(pool->config.clock, deadline_ms);
     lido__slots_dismiss(pool);
+    lido__sleepers_wake(&pool->elsewhere); /* runs that wait at a gate */
     rc = lido__pool_sweep(pool, err);
 
     lido__mutex_lock(&pool->lock);
@@ -295,6 +299,7 @@ void lido_pool_free(lido_pool *pool)
     if (pool == NULL || lido__is_forked())
         return; /* in a forked child nothing of SQLite may be touched */
     lido__slots_dismiss(pool);
+    lido__sleepers_wake(&pool->elsewhere);
     lido__pool_sweep(pool, NULL);
     lido__mutex_lock(&pool->lock);
     pool->is_freed = true;

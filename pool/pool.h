@@ -14,6 +14,7 @@
 #include "driver/url.h"
 #include "hooks/hooks.h"
 #include "pool/cancel.h"
+#include "pool/gates.h"
 #include "pool/slot.h"
 #include "pool/waiters.h"
 #include <lido/pool.h>
@@ -25,16 +26,6 @@ enum lido__order {
     LIDO__ORDER_ANY,  /* the one this thread had last, or any: by one swap */
     LIDO__ORDER_FIFO, /* returned the longest ago */
     LIDO__ORDER_LIFO, /* returned last */
-};
-
-/* The write gates of database files, as far as a pool knows of them; txn/gated.c. */
-struct lido__gate_calls {
-    /* A connection was opened: sets `file_gate`, or leaves it NULL.  SQLITE_NOMEM. */
-    int (*find)(struct lido_record *record, struct lido_error *err);
-    /* The transaction is over; it may have had no gate.  From any thread that ends it. */
-    void (*leave)(struct lido_record *record);
-    void (*drop)(struct lido_record *record); /* the connection is gone */
-    void (*end)(lido_pool *pool);             /* and so is the pool: its own `file_gate` */
 };
 
 /* What is decided before a pool exists.  engine/open.c fills it. */
@@ -108,9 +99,10 @@ struct lido__kind {
     const char *status;   /* what lido_pool_status() says, if that is all */
     bool counts_overflow; /* its size is a pool_size that may be exceeded */
     bool disposes_only_idle;
-    bool waits;   /* a checkout that finds none waits; else it is refused */
-    bool asserts; /* that it finds none is a mistake of the program */
-    bool binds;   /* an idle record is for the thread that had it last */
+    bool waits;      /* a checkout that finds none waits; else it is refused */
+    bool asserts;    /* that it finds none is a mistake of the program */
+    bool has_writer; /* one connection more, pool/writer.c */
+    bool binds;      /* an idle record is for the thread that had it last */
     enum lido__sharing sharing;
     int64_t (*limit)(const struct lido__pool_config *config);
     int64_t (*keep)(const struct lido__pool_config *config);
@@ -174,6 +166,7 @@ struct lido_pool {
     alignas(64) lido__word gate; /* not 0: go by the lock; see pool/slots.c */
     lido__word live;             /* members that are not vacant; written under the lock */
     lido__word invalid_stamp;    /* records with a lower one are replaced at checkout */
+    lido__word parked_writer;    /* pool/writer.c: `writer` while nobody has it, or 0 */
 
     alignas(64) struct lido__mutex lock; /* guards all below; rank LIDO_RANK_POOL */
     bool is_lock_ready;                  /* constant once set: pools are type-stable */
@@ -185,15 +178,16 @@ struct lido_pool {
     struct lido__bell shared;            /* rung when a shared record changes its stage */
     struct lido__bell txn_over;          /* rung when a shared record has no transaction */
     enum lido__first first;
-    uint64_t first_runner;  /* the thread that runs first_connect, or is about to */
-    int64_t disowned;       /* slots of that standing */
-    int64_t detached;       /* slots detached or adopted */
-    uint64_t stamps;        /* counts connects and invalidations */
-    uint64_t returns;       /* counts records that became idle */
-    int64_t invalidated_ns; /* when invalid_stamp was set, on the age clock */
-    void *file_gate;        /* of its youngest connection; NULL: none had one */
-    int64_t replaced_ns;    /* the last time one was replaced for its age; age clock */
-    bool is_freed;          /* the last slot takes the pool with it */
+    uint64_t first_runner;      /* the thread that runs first_connect, or is about to */
+    int64_t disowned;           /* slots of that standing */
+    int64_t detached;           /* slots detached or adopted */
+    uint64_t stamps;            /* counts connects and invalidations */
+    uint64_t returns;           /* counts records that became idle */
+    int64_t invalidated_ns;     /* when invalid_stamp was set, on the age clock */
+    void *file_gate;            /* of its youngest connection; NULL: none had one */
+    struct lido_record *writer; /* the slot of that standing, or NULL */
+    int64_t replaced_ns;        /* the last time one was replaced for its age; age clock */
+    bool is_freed;              /* the last slot takes the pool with it */
     struct lido_pool_stats counts; /* what is counted here, not in the slots */
     void *slab_link;
 
@@ -223,7 +217,8 @@ static inline bool lido__pool_is_closed(const lido_pool *pool)
 static inline bool lido__pool_is_empty_locked(const lido_pool *pool)
     LIDO_TSA(requires_capability(pool->lock))
 {
-    return lido__read(&pool->live) == 0 && pool->disowned == 0 && pool->detached == 0;
+    return lido__read(&pool->live) == 0 && pool->disowned == 0 && pool->detached == 0 &&
+           pool->writer == NULL;
 }
 
 /* pool/log.c: one line to the host.  Never under a lock. */
@@ -248,6 +243,7 @@ struct lido__claim {
     int64_t timeout_ms;
     int64_t deadline_ns; /* when timeout_ms will be over */
     bool is_unique;
+    signed char priority;
     lido_cancel *cancel;                /* NULL: none */
     struct lido__pool_sleeper *sleeper; /* NULL: without one */
     struct lido_record *record;         /* the answer */

@@ -10,6 +10,7 @@
  * Threads: any.  No hook, driver or allocation is called under the lock.
  */
 #include "pool/slots.h"
+#include "pool/writer.h"
 
 /* Gives a slot that is LENT to a waiter, who is put on the list of those to be woken. */
 static void give_locked(lido_pool *pool, struct lido__waiter *waiter,
@@ -143,6 +144,7 @@ static void vacate_locked(lido_pool *pool, struct lido_record *record)
 {
     switch ((enum lido__standing)lido__read(&record->standing)) {
     case LIDO__MEMBER: lido__write(&pool->live, lido__read(&pool->live) - 1); break;
+    case LIDO__WRITER: pool->writer = NULL; break;
     case LIDO__DISOWNED: pool->disowned--; break;
     case LIDO__DETACHED:
     case LIDO__ADOPTED: pool->detached--; break;
@@ -155,7 +157,7 @@ static bool tell_if_empty_locked(lido_pool *pool) LIDO_TSA(requires_capability(p
 {
     lido__bell_ring_locked(&pool->shared);
     if (!lido__pool_is_closed(pool) ||
-        lido__read(&pool->live) + (uint64_t)pool->disowned > 0)
+        lido__read(&pool->live) + (uint64_t)pool->disowned > 0 || pool->writer != NULL)
         return false;
     lido__bell_ring_locked(&pool->emptied);
     return pool->is_freed && lido__pool_is_empty_locked(pool);
@@ -176,6 +178,8 @@ bool lido__slot_release(lido_pool *pool, struct lido_record *record, bool vacate
         give_locked(pool, waiter, record, &end);
     } else if (vacate) {
         vacate_locked(pool, record);
+    } else if (lido__record_is(record, LIDO__WRITER) && !lido__pool_is_closed(pool)) {
+        lido__writer_park_locked(pool, record);
     } else if (!is_member || is_surplus_locked(pool, record)) {
         lido__pool_unlock(pool);
         return false;
@@ -226,9 +230,12 @@ int lido__slot_detach(lido_pool *pool, struct lido_record *record,
         (*seat)->is_new = false;
         (*seat)->thread = record->thread;
         lido__cell_move(&(*seat)->own, LIDO__RETURNING);
-    } else if (lido__record_is(record,
-                               LIDO__DISOWNED)) { /* else a nested lease was faster */
-        pool->disowned--;
+    } else if (lido__record_is(record, LIDO__DISOWNED) ||
+               lido__record_is(record, LIDO__WRITER)) { /* else a nested lease was faster */
+        if (record == pool->writer)
+            pool->writer = NULL;
+        else
+            pool->disowned--;
         pool->detached++;
         lido__write(&record->standing, LIDO__DETACHED);
         tell_if_empty_locked(pool); /* who closes the pool waits for it no more */

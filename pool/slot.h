@@ -51,6 +51,7 @@ enum lido__slot_state {
 /* Whose a slot is.  Written under the pool's lock. */
 enum lido__standing {
     LIDO__MEMBER,   /* the pool's: it counts against the limit and comes back */
+    LIDO__WRITER,   /* the pool's, beside the limit: for runs that have the write gate */
     LIDO__DISOWNED, /* dispose() came while it was in use: it is closed when it comes back */
     LIDO__DETACHED, /* the lease's, for good */
     LIDO__ADOPTED,  /* the host's */
@@ -90,7 +91,8 @@ struct lido__cell {
     bool is_asking;  /* handle_error hooks run: of what fails in one none is told */
     bool
         was_cancelled; /* what ran last was ended so; the token may have been reset since */
-    int trouble;       /* what SQLite said last, if it was an error; for the runner */
+    signed char priority; /* LIDO_GATE_...: at the write gate */
+    int trouble;          /* what SQLite said last, if it was an error; for the runner */
 
     /* One thread at a time writes them, the holder. */
     lido__word checkins;

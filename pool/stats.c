@@ -102,6 +102,7 @@ static struct lido_pool_stats collect_locked(lido_pool *pool)
     if (pool->waiters.oldest != NULL)
         stats.oldest_wait_ns =
             lido__wait_ns(config->clock) - pool->waiters.oldest->since_ns;
+    stats.writer = pool->writer != NULL;
     stats.checkouts = slots.checkouts;
     stats.checkins = slots.checkins;
     return stats;

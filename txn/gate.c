@@ -59,8 +59,9 @@ struct lido__gate {
     unsigned users;
     struct lido__gate *next;
 
-    struct lido__mutex lock;      /* guards all below; rank LIDO_RANK_GATE */
-    struct lido__gate_who holder; /* no cell: it is free */
+    struct lido__mutex lock; /* guards all below; rank LIDO_RANK_GATE */
+    bool is_held;
+    struct lido__gate_who holder; /* while it is held */
     int64_t since_ns;             /* it is in since then, on its age clock */
     struct queue queues[LIDO__GATE_PRIORITIES];
     uint64_t arrivals; /* counts those who came to wait */
@@ -134,7 +135,7 @@ void lido__gate_drop(struct lido__gate *gate)
     lido__mutex_unlock(&gates_lock);
     if (!is_last)
         return;
-    assert(gate->holder.cell == NULL);
+    assert(!gate->is_held);
     lido__mutex_fini(&gate->lock);
     lido__free(gate);
 }
@@ -187,7 +188,8 @@ static bool is_due(const struct lido__gate_wait *wait)
 static void take_locked(struct lido__gate *gate, const struct lido__gate_who *who)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    assert(gate->holder.cell == NULL && who->cell != NULL);
+    assert(!gate->is_held && (who->cell != NULL || who->thread != 0));
+    gate->is_held = true;
     gate->holder = *who;
     gate->since_ns = lido__age_ns(who->clock);
     gate->counts.entered++;
@@ -198,7 +200,7 @@ static bool may_take_locked(const struct lido__gate *gate,
                             enum lido__gate_priority priority)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    if (gate->holder.cell != NULL)
+    if (gate->is_held)
         return false;
     for (int i = 0; i < LIDO__GATE_PRIORITIES; i++) {
         const struct lido__gate_wait *head = gate->queues[i].oldest;
@@ -237,7 +239,7 @@ static struct lido__gate_wait *settle_locked(struct lido__gate *gate)
     struct lido__gate_wait *next;
     bool hand_over;
 
-    if (gate->holder.cell != NULL)
+    if (gate->is_held)
         return NULL;
     next = next_locked(gate, &hand_over);
     if (next == NULL)
@@ -278,11 +280,19 @@ void lido__gate_leave(struct lido__gate *gate)
     struct lido__gate_wait *woken;
 
     lido__mutex_lock(&gate->lock);
-    assert(gate->holder.cell != NULL);
-    gate->holder.cell = NULL;
+    assert(gate->is_held);
+    gate->is_held = false;
     woken = settle_locked(gate);
     lido__mutex_unlock(&gate->lock);
     wake(woken);
+}
+
+void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who)
+{
+    lido__mutex_lock(&gate->lock);
+    assert(gate->is_held);
+    gate->holder = who;
+    lido__mutex_unlock(&gate->lock);
 }
 
 void lido__gate_pass_by(struct lido__gate *gate)
@@ -327,8 +337,11 @@ static bool is_own_locked(const struct lido__gate *gate)
 {
     const struct lido__gate_who *holder = &gate->holder;
 
-    return holder->cell != NULL && holder->is_certain &&
-           lido__lease_is_good(holder->cell, holder->generation) &&
+    if (!gate->is_held)
+        return false;
+    if (holder->thread != 0)
+        return holder->thread == lido__thread();
+    return holder->is_certain && lido__lease_is_good(holder->cell, holder->generation) &&
            lido__observe(&holder->cell->owner) == lido__thread();
 }
 
@@ -361,10 +374,10 @@ static int wait_locked(struct lido__gate *gate, struct lido__gate_wait *self,
     append_locked(gate, self);
     for (;;) {
         if (!self->is_given && self->stop != NULL)
-            rc = self->stop(self->who.cell);
+            rc = self->stop(self);
         if (self->is_given || rc != LIDO_OK)
             break;
-        if (self->is_woken && gate->holder.cell == NULL) {
+        if (self->is_woken && !gate->is_held) {
             remove_locked(gate, self);
             take_locked(gate, &self->who);
             break;
@@ -407,7 +420,7 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     lido__parker_init(&self->parker);
     listen(gate, self);
     lido__mutex_lock(&gate->lock);
-    if (self->deadline_ns <= self->since_ns && gate->holder.cell != NULL) {
+    if (self->deadline_ns <= self->since_ns && gate->is_held) {
         gate->counts.timeouts++; /* it would not have waited */
         rc = SQLITE_BUSY;
     } else if (is_own_locked(gate)) {
@@ -426,9 +439,22 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     return rc;
 }
 
-static void view_lease(const struct lido__gate_who *who, struct lido_holder *out)
+static void view_run(const struct lido__gate_who *who, int64_t age_ns,
+                     struct lido_holder *out)
 {
-    if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out))
+    *out = (struct lido_holder){ .size = sizeof *out,
+                                 .thread = lido__thread_id(who->thread),
+                                 .age_ns = age_ns };
+    if (who->label != NULL)
+        strncpy(out->label, who->label, sizeof out->label - 1);
+}
+
+static void view_lease(const struct lido__gate_who *who, int64_t age_ns,
+                       struct lido_holder *out)
+{
+    if (who->cell == NULL)
+        view_run(who, age_ns, out);
+    else if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out))
         *out = (struct lido_holder){ .size = sizeof *out }; /* ended, or being told anew */
 }
 
@@ -450,7 +476,7 @@ static void view_waiters_locked(const struct lido__gate *gate, struct lido__gate
             return;
         view->waiters[view->shown].waited_ns = waited_ns(*first);
         view->waiters[view->shown].priority = (*first)->priority;
-        view_lease(&(*first)->who, &view->waiters[view->shown].lease);
+        view_lease(&(*first)->who, waited_ns(*first), &view->waiters[view->shown].lease);
         *first = (*first)->next;
     }
 }
@@ -459,11 +485,11 @@ static void view_waiters_locked(const struct lido__gate *gate, struct lido__gate
 static void view_holder_locked(const struct lido__gate *gate, struct lido__gate_view *view)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    view->is_held = gate->holder.cell != NULL;
+    view->is_held = gate->is_held;
     if (!view->is_held)
         return;
     view->held_ns = lido__age_ns(gate->holder.clock) - gate->since_ns;
-    view_lease(&gate->holder, &view->holder);
+    view_lease(&gate->holder, view->held_ns, &view->holder);
 }
 
 void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)

@@ -14,6 +14,7 @@
  */
 #include "pool/cancel.h"
 #include "pool/slot.h"
+#include <lido/gate.h>
 #include <lido/pool.h>
 
 #define LIDO__GATE_SHOWN 8 /* waiters that a view has room for */
@@ -25,13 +26,22 @@ enum lido__gate_priority {
     LIDO__GATE_PRIORITIES,
 };
 
-/* Who is in, or waits.  The cell says which thread's lease it is, and its label. */
+/* Of a LIDO_GATE_... */
+static inline enum lido__gate_priority lido__gate_priority(int priority)
+{
+    return (enum lido__gate_priority)(priority - LIDO_GATE_LOW);
+}
+
+/* Who is in, or waits: a lease, whose cell says its thread and its label, or a run that has
+   none yet. */
 struct lido__gate_who {
-    struct lido__cell *cell; /* NULL: nobody */
+    struct lido__cell *cell; /* NULL: a run */
     uint64_t generation;     /* the lease may end before its transaction, where others
                                        share that */
     const struct lido_clock *clock; /* its pool's */
-    bool is_certain; /* the thread that the cell tells is the one that works with it */
+    uint64_t thread;                /* of a run, whose permit it is; 0: the lease's */
+    const char *label;              /* of one without a lease, which lends it; NULL: none */
+    bool is_certain;                /* the lease's is the one that works with it */
 };
 
 struct lido__gate;
@@ -50,8 +60,9 @@ struct lido__gate_wait {
     enum lido__gate_priority priority;
     int64_t aging_ns;    /* it is overtaken no more when it has waited so long; 0: never */
     int64_t deadline_ns; /* on the clock of `who` */
-    struct lido__sleepers *wakers[2];           /* its token's, its pool's; NULL: none */
-    int (*stop)(const struct lido__cell *cell); /* is it to give up, and why; NULL: never */
+    struct lido__sleepers *wakers[2]; /* its token's, its pool's; NULL: none */
+    /* Is it to give up, and why; NULL: never. */
+    int (*stop)(const struct lido__gate_wait *self);
 
     /* The gate's. */
     struct lido__parker parker;
@@ -68,6 +79,8 @@ struct lido__gate_wait {
 /* The gate of a file, made if there is none; it lasts until everybody who has asked for it has
    dropped it.  NULL if memory is out. */
 struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode);
+/* That of the pool's youngest connection, for the caller to drop; NULL: it had none. */
+struct lido__gate *lido__pool_gate(lido_pool *pool);
 /* The same for one more user of a gate that is in use. */
 void lido__gate_share(struct lido__gate *gate);
 void lido__gate_drop(struct lido__gate *gate); /* NULL: nothing happens */
@@ -79,6 +92,8 @@ bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
    is in, by another lease; what `stop` said.  *self is forgotten when it returns. */
 int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
+/* Who is in is a lease now, or was. */
+void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who);
 /* A transaction that may not wait goes on without: it is counted. */
 void lido__gate_pass_by(struct lido__gate *gate);
 

@@ -10,23 +10,9 @@
 
 #include <string.h>
 
-static_assert(LIDO_GATE_SHOWN == LIDO__GATE_SHOWN && LIDO_GATE_LOW == (int)LIDO__GATE_LOW &&
-                  LIDO_GATE_NORMAL == (int)LIDO__GATE_NORMAL &&
-                  LIDO_GATE_HIGH == (int)LIDO__GATE_HIGH,
+static_assert(LIDO_GATE_SHOWN == LIDO__GATE_SHOWN &&
+                  LIDO_GATE_HIGH - LIDO_GATE_LOW == (int)LIDO__GATE_HIGH,
               "the header says what the gate says");
-
-/* For the caller to drop, or NULL. */
-static struct lido__gate *share_gate(lido_pool *pool)
-{
-    struct lido__gate *gate;
-
-    lido__mutex_lock(&pool->lock);
-    gate = pool->file_gate;
-    if (gate != NULL)
-        lido__gate_share(gate);
-    lido__mutex_unlock(&pool->lock);
-    return gate;
-}
 
 static void tell(const struct lido__gate_view *view, struct lido_gate_stats *stats)
 {
@@ -42,7 +28,8 @@ static void tell(const struct lido__gate_view *view, struct lido_gate_stats *sta
     for (unsigned i = 0; i < view->shown; i++)
         stats->waiters[i] =
             (struct lido_gate_waiter){ .waited_ns = view->waiters[i].waited_ns,
-                                       .priority = (int)view->waiters[i].priority,
+                                       .priority =
+                                           (int)view->waiters[i].priority + LIDO_GATE_LOW,
                                        .lease = view->waiters[i].lease };
     stats->entered = counts->entered;
     stats->waited = counts->waited;
@@ -70,7 +57,7 @@ int lido_gate_stats(lido_pool *pool, struct lido_gate_stats *stats, struct lido_
                          "statistics of %zu bytes: start from LIDO_GATE_STATS_INIT", size);
     if (lido__is_forked())
         return lido__fail_forked(err);
-    gate = share_gate(pool);
+    gate = lido__pool_gate(pool);
     if (gate != NULL) {
         lido__gate_look(gate, &view);
         lido__gate_drop(gate);

@@ -16,7 +16,7 @@
  *
  * Threads: find, drop: who has the record.  leave: any.  Else the one that checked it out.
  */
-#include "txn/gate.h"
+#include "txn/permit.h"
 #include "txn/txn.h"
 
 #include <sys/stat.h>
@@ -56,6 +56,18 @@ static void keep_for_pool(lido_pool *pool, struct lido__gate *gate)
     lido__mutex_unlock(&pool->lock);
     if (before != gate)
         lido__gate_drop(before);
+}
+
+struct lido__gate *lido__pool_gate(lido_pool *pool)
+{
+    struct lido__gate *gate;
+
+    lido__mutex_lock(&pool->lock);
+    gate = pool->file_gate;
+    if (gate != NULL)
+        lido__gate_share(gate);
+    lido__mutex_unlock(&pool->lock);
+    return gate;
 }
 
 static int find(struct lido_record *record, struct lido_error *err)
@@ -102,26 +114,29 @@ static struct lido__gate_who who_is(struct lido__cell *cell)
     };
 }
 
-static int fail_late(const struct lido__cell *cell, struct lido_error *err)
+int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
+                        struct lido_error *err)
 {
-    const struct lido_record *record = lido__cell_record(cell);
     char holder[160];
 
-    lido__gate_describe(record->file_gate, holder, sizeof holder);
-    return lido_fail(err, SQLITE_BUSY, "waited %lld ms for the write gate of the file%s",
-                     (long long)record->pool->config.timeout_ms, holder);
+    if (rc == LIDO_DEADLOCK)
+        return lido_fail(err, rc,
+                         "this thread is in the write gate of the file by another lease");
+    if (rc != SQLITE_BUSY || err == NULL)
+        return rc;
+    lido__gate_describe(gate, holder, sizeof holder);
+    return lido_fail(err, rc, "waited %lld ms for the write gate of the file%s",
+                     (long long)waited_ms, holder);
 }
 
 static int explain(struct lido__cell *cell, int rc, struct lido_error *err)
 {
-    if (rc == LIDO_DEADLOCK)
-        return lido_fail(err, rc,
-                         "this thread is in the write gate of the file by another lease");
-    rc = lido__lease_explain(cell, rc, "the wait for the write gate", err);
-    if (rc == SQLITE_BUSY)
-        fail_late(cell, err);
+    const struct lido_record *record = lido__cell_record(cell);
+
+    if (rc != LIDO_DEADLOCK)
+        rc = lido__lease_explain(cell, rc, "the wait for the write gate", err);
     cell->trouble = rc; /* as good as SQLite's: it is its lock that is waited for */
-    return rc;
+    return lido__gated_explain(record->file_gate, rc, record->pool->config.timeout_ms, err);
 }
 
 /* What ends first. */
@@ -138,18 +153,23 @@ static int64_t deadline_of(const struct lido__cell *cell)
     return deadline_ns;
 }
 
+static int stop_lease(const struct lido__gate_wait *self)
+{
+    return lido__lease_stop(self->who.cell);
+}
+
 static int wait_for_gate(struct lido__cell *cell, int64_t *deadline_ns,
                          struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     struct lido__gate_wait self = {
         .who = who_is(cell),
-        .priority = LIDO__GATE_NORMAL,
+        .priority = lido__gate_priority(cell->priority),
         .aging_ns = record->pool->config.gate_aging_us * 1000,
         .deadline_ns = deadline_of(cell),
         .wakers = { cell->has_cancel ? &cell->cancel->sleepers : NULL,
                     &record->pool->elsewhere },
-        .stop = lido__lease_stop,
+        .stop = stop_lease,
     };
     int rc;
 
@@ -166,9 +186,10 @@ int lido__gated_enter(struct lido__cell *cell, int64_t *deadline_ns, struct lido
     struct lido_record *record = lido__cell_record(cell);
     const struct lido__driver *driver = &record->pool->config.driver;
 
-    if (lido__read(&record->is_in_gate) != 0)
+    if (lido__read(&record->is_in_gate) != 0 || lido__permit_is_for(cell))
         return LIDO_OK;
-    if (lido__gate_try(record->file_gate, who_is(cell), LIDO__GATE_NORMAL)) {
+    if (lido__gate_try(record->file_gate, who_is(cell),
+                       lido__gate_priority(cell->priority))) {
         lido__swap(&record->is_in_gate, 1);
         return LIDO_OK;
     }

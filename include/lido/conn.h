@@ -58,10 +58,12 @@ struct lido_checkout_options {
                    a lease that is no nested one (0) */
     lido_cancel *cancel; /* ends the wait, and what the lease waits for or runs; borrowed
                             until the lease ends (NULL) */
+    int priority; /* of its transactions at the write gate: LIDO_GATE_LOW to LIDO_GATE_HIGH of
+                     <lido/gate.h> (0, LIDO_GATE_NORMAL) */
 };
 #define LIDO_CHECKOUT_OPTIONS_INIT                                                         \
     {                                                                                      \
-        sizeof(struct lido_checkout_options), LIDO_TIMEOUT_POOL, NULL, 0, NULL             \
+        sizeof(struct lido_checkout_options), LIDO_TIMEOUT_POOL, NULL, 0, NULL, 0          \
     }
 
 /*

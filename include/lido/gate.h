@@ -37,9 +37,10 @@ extern "C" {
 
 #define LIDO_GATE_SHOWN 8
 
-#define LIDO_GATE_LOW    0
-#define LIDO_GATE_NORMAL 1 /* every transaction has it, for now */
-#define LIDO_GATE_HIGH   2
+/* Who of those that wait goes first; after `gate_aging_us` it is who came first. */
+#define LIDO_GATE_LOW    (-1)
+#define LIDO_GATE_NORMAL 0
+#define LIDO_GATE_HIGH   1
 
 /* One that waits. */
 struct lido_gate_waiter {

@@ -260,6 +260,7 @@ struct lido_pool_stats {
     int64_t overflow; /* live - pool_size, as SQLAlchemy counts: negative at first */
     int64_t waiting;  /* checkouts that wait */
     int64_t oldest_wait_ns; /* how long the oldest of them has, or 0 */
+    int64_t writer; /* 1: there is a connection beside these, for runs at the write gate */
 
     /* Since the pool was opened. */
     uint64_t checkouts;        /* that succeeded */
@@ -287,7 +288,7 @@ struct lido_pool_stats {
 #define LIDO_POOL_STATS_INIT                                                               \
     {                                                                                      \
         sizeof(struct lido_pool_stats), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                              \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
     }
 
 /*

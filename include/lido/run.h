@@ -48,10 +48,11 @@ struct lido_run_options {
     int *outcome;      /* LIDO_OUTCOME_... of the last run; NULL allowed (NULL) */
     int *runs_needed;  /* how often the function was called; NULL allowed (NULL) */
     lido_cancel *cancel; /* of lido_pool_run(): ends the run, as at a checkout (NULL) */
+    int priority;        /* of lido_pool_run(), as in struct lido_checkout_options (0) */
 };
 #define LIDO_RUN_OPTIONS_INIT                                                              \
     {                                                                                      \
-        sizeof(struct lido_run_options), LIDO_TIMEOUT_POOL, 100, NULL, NULL, NULL, NULL    \
+        sizeof(struct lido_run_options), LIDO_TIMEOUT_POOL, 100, NULL, NULL, NULL, NULL, 0 \
     }
 
 /*

@@ -173,9 +173,9 @@ void part_gate_late(struct play *play)
     go(&man);
 }
 
-static int stop(const struct lido__cell *cell)
+static int stop(const struct lido__gate_wait *self)
 {
-    (void)cell;
+    (void)self;
     return lido_cancel_is_fired(now->token) ? LIDO_CANCELLED : LIDO_OK;
 }
 
@@ -225,16 +225,16 @@ void part_gate_cancellable_later(struct play *play)
 }
 
 /* It is asked what stops it when it stands in line. */
-static int stand_first(const struct lido__cell *cell)
+static int stand_first(const struct lido__gate_wait *self)
 {
-    (void)cell;
+    (void)self;
     now->flags[0] = 1;
     return LIDO_OK;
 }
 
-static int stand_second(const struct lido__cell *cell)
+static int stand_second(const struct lido__gate_wait *self)
 {
-    (void)cell;
+    (void)self;
     now->flags[1] = 1;
     return LIDO_OK;
 }

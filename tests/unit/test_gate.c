@@ -42,15 +42,15 @@ static void drop_gate(void)
 
 TestSuite(gate, .init = find_gate, .fini = drop_gate);
 
-static int stop(const struct lido__cell *cell)
+static int stop(const struct lido__gate_wait *self)
 {
-    (void)cell;
+    (void)self;
     return lido_cancel_is_fired(token) ? LIDO_CANCELLED : LIDO_OK;
 }
 
-static int stop_at_once(const struct lido__cell *cell)
+static int stop_at_once(const struct lido__gate_wait *self)
 {
-    (void)cell;
+    (void)self;
     return LIDO_CANCELLED;
 }
 

@@ -223,6 +223,7 @@ Test(run, a_lock_that_does_not_come_free_is_waited_for_until_the_deadline)
     struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
     struct lido_conn conn;
 
+    strcat(file_url, "&gate=0");
     open_pool(file_url);
     conn = handy_take(pool);
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
@@ -492,10 +493,10 @@ Test(run, one_that_is_cancelled_while_it_waits_for_the_lock_is_not_repeated)
     struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
     struct lido_conn conn;
 
+    strcat(file_url, "&gate=0");
     open_pool(file_url);
     conn = handy_take(pool);
-    cr_assert_eq(lido_conn_exec(&conn, "BEGIN IMMEDIATE", &err),
-                 LIDO_OK); /* not the gate */
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
     cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
     cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, token, NULL, &err),
                  LIDO_OK);
