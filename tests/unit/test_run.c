@@ -228,8 +228,7 @@ Test(run, a_lock_that_does_not_come_free_is_waited_for_until_the_deadline)
     conn = handy_take(pool);
     cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &err), LIDO_OK);
     options.timeout_ms = 20;
-    options.runs_needed = &runs;
-    options.outcome = &outcome;
+    options.runs_needed = &runs, options.outcome = &outcome;
     cr_expect_eq(lido_pool_run(pool, LIDO_IMMEDIATE, never, NULL, &options, &err),
                  SQLITE_BUSY);
     cr_expect_eq(runs, 0);
