@@ -142,13 +142,15 @@ struct lido_record {
     lido__word
         runner; /* a struct lido__cell *: the lease whose SQL runs, where leases share
                           it; 0: its own cell's */
+    bool has_lock_until;   /* `lock_until_ns` is set */
+    int64_t lock_until_ns; /* the wait for SQLite's lock is the rest of one for the gate */
     int64_t busy_deadline_ns; /* when the wait for SQLite's lock ends; txn/busy.c */
     lido__word is_restricted; /* not 0: a LIDO_READ made it refuse writes; pool/restore.c */
     lido__word isolation_was; /* read_uncommitted before a lease set it, plus 1; or 0 */
     void *file_gate;          /* the write gate of its file, txn's; NULL: none */
     lido__word
-        is_in_gate; /* not 0: its transaction has the gate; any of those who share the
-                              record may end that, one does */
+        is_in_gate; /* not 0: its transaction has the gate, or several: 1, or txn's set of
+                              them; any of those who share the record may end that, one does */
     lido__word savepoints; /* how many lido has named; leases that share go on counting */
     bool is_new;           /* no connection was ever opened here since it was vacant */
     bool is_fresh;         /* just connected: not to be pinged */

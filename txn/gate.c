@@ -65,6 +65,8 @@ struct lido__gate {
     int64_t since_ns;             /* it is in since then, on its age clock */
     struct queue queues[LIDO__GATE_PRIORITIES];
     uint64_t arrivals; /* counts those who came to wait */
+    struct lido__bell
+        left; /* rung by who leaves, for those who wait for SQLite's lock alone */
     struct lido__gate_counts counts;
 };
 
@@ -138,6 +140,13 @@ void lido__gate_drop(struct lido__gate *gate)
     assert(!gate->is_held);
     lido__mutex_fini(&gate->lock);
     lido__free(gate);
+}
+
+int lido__gate_compare(const struct lido__gate *left, const struct lido__gate *right)
+{
+    if (left->device != right->device)
+        return left->device < right->device ? -1 : 1;
+    return (left->inode > right->inode) - (left->inode < right->inode);
 }
 
 static void append_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
@@ -283,8 +292,22 @@ void lido__gate_leave(struct lido__gate *gate)
     assert(gate->is_held);
     gate->is_held = false;
     woken = settle_locked(gate);
+    lido__bell_ring_locked(&gate->left);
     lido__mutex_unlock(&gate->lock);
     wake(woken);
+}
+
+bool lido__gate_await_leave(struct lido__gate *gate, const struct lido_clock *clock,
+                            int64_t deadline_ns)
+{
+    bool is_held;
+
+    lido__mutex_lock(&gate->lock);
+    is_held = gate->is_held;
+    if (is_held)
+        lido__bell_wait_locked(&gate->left, &gate->lock, clock, deadline_ns);
+    lido__mutex_unlock(&gate->lock);
+    return is_held;
 }
 
 void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who)

@@ -84,6 +84,8 @@ struct lido__gate *lido__pool_gate(lido_pool *pool);
 /* The same for one more user of a gate that is in use. */
 void lido__gate_share(struct lido__gate *gate);
 void lido__gate_drop(struct lido__gate *gate); /* NULL: nothing happens */
+/* The order in which who needs several enters them: below 0, 0, above. */
+int lido__gate_compare(const struct lido__gate *left, const struct lido__gate *right);
 
 /* Enters if that makes nobody wait who must not be overtaken. */
 bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
@@ -94,6 +96,9 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
 /* Who is in is a lease now, or was. */
 void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who);
+/* Until somebody leaves, or the deadline.  False at once if nobody is in. */
+bool lido__gate_await_leave(struct lido__gate *gate, const struct lido_clock *clock,
+                            int64_t deadline_ns);
 /* A transaction that may not wait goes on without: it is counted. */
 void lido__gate_pass_by(struct lido__gate *gate);
 

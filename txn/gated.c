@@ -16,30 +16,21 @@
  *
  * Threads: find, drop: who has the record.  leave: any.  Else the one that checked it out.
  */
+#include "txn/gate_set.h"
 #include "txn/permit.h"
 #include "txn/txn.h"
 
-#include <sys/stat.h>
+#define IN_ONE 1 /* in is_in_gate: the file's own, and no set of several */
 
-/* NULL and *rc SQLITE_NOMEM: there is one, but no memory for it. */
 static struct lido__gate *find_gate(const struct lido_record *record, int *rc)
 {
     const lido_pool *pool = record->pool;
-    struct lido__gate *gate;
-    struct stat file;
-    const char *name;
 
     *rc = LIDO_OK;
     if ((pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) == 0 ||
-        pool->config.is_memory || pool->config.needs_anchor ||
-        sqlite3_db_readonly(record->handle, "main") != 0)
+        pool->config.is_memory || pool->config.needs_anchor)
         return NULL;
-    name = sqlite3_db_filename(record->handle, "main");
-    if (name == NULL || name[0] == '\0' || stat(name, &file) != 0)
-        return NULL;
-    gate = lido__gate_find((uint64_t)file.st_dev, (uint64_t)file.st_ino);
-    *rc = gate != NULL ? LIDO_OK : SQLITE_NOMEM;
-    return gate;
+    return lido__gate_of_database(record, "main", rc);
 }
 
 /* So that its counts stay while the pool has no connection. */
@@ -84,8 +75,14 @@ static int find(struct lido_record *record, struct lido_error *err)
 
 static void leave(struct lido_record *record)
 {
-    if (lido__swap(&record->is_in_gate, 0) != 0)
+    const uint64_t was = lido__swap(&record->is_in_gate, 0);
+
+    if (was == IN_ONE) {
         lido__gate_leave(record->file_gate);
+    } else if (was != 0) {
+        lido__gate_set_leave((struct lido__gate_set *)(uintptr_t)was);
+        lido__gate_set_free((struct lido__gate_set *)(uintptr_t)was);
+    }
 }
 
 static void drop(struct lido_record *record)
@@ -158,43 +155,105 @@ static int stop_lease(const struct lido__gate_wait *self)
     return lido__lease_stop(self->who.cell);
 }
 
-static int wait_for_gate(struct lido__cell *cell, int64_t *deadline_ns,
-                         struct lido_error *err)
+static struct lido__gate_wait wait_of(struct lido__cell *cell, int64_t deadline_ns)
 {
     struct lido_record *record = lido__cell_record(cell);
-    struct lido__gate_wait self = {
+
+    return (struct lido__gate_wait){
         .who = who_is(cell),
         .priority = lido__gate_priority(cell->priority),
         .aging_ns = record->pool->config.gate_aging_us * 1000,
-        .deadline_ns = deadline_of(cell),
+        .deadline_ns = deadline_ns,
         .wakers = { cell->has_cancel ? &cell->cancel->sleepers : NULL,
                     &record->pool->elsewhere },
         .stop = stop_lease,
     };
-    int rc;
-
-    *deadline_ns = self.deadline_ns;
-    rc = lido__gate_enter(record->file_gate, &self);
-    if (rc != LIDO_OK)
-        return explain(cell, rc, err);
-    lido__swap(&record->is_in_gate, 1);
-    return LIDO_OK;
 }
 
-int lido__gated_enter(struct lido__cell *cell, int64_t *deadline_ns, struct lido_error *err)
+bool lido__gated_is_in(const struct lido__cell *cell)
 {
-    struct lido_record *record = lido__cell_record(cell);
+    return lido__read(&lido__cell_record(cell)->is_in_gate) != 0 ||
+           lido__permit_is_for(cell);
+}
+
+static bool has_no_txn(const struct lido_record *record)
+{
     const struct lido__driver *driver = &record->pool->config.driver;
 
-    if (lido__read(&record->is_in_gate) != 0 || lido__permit_is_for(cell))
-        return LIDO_OK;
-    if (lido__gate_try(record->file_gate, who_is(cell),
-                       lido__gate_priority(cell->priority))) {
-        lido__swap(&record->is_in_gate, 1);
+    return driver->table->txn_state(driver->ctx, record->handle) == LIDO_TXN_NONE;
+}
+
+/* In the gate of the record's file, or in all of the set. */
+static bool try_to_enter(struct lido__cell *cell, const struct lido__gate_set *set)
+{
+    const struct lido__gate_wait self = wait_of(cell, 0);
+
+    return set == NULL
+               ? lido__gate_try(lido__cell_record(cell)->file_gate, self.who, self.priority)
+               : lido__gate_set_try(set, &self);
+}
+
+static int wait_to_enter(struct lido__cell *cell, const struct lido__gate_set *set,
+                         int64_t deadline_ns)
+{
+    struct lido__gate_wait self = wait_of(cell, deadline_ns);
+
+    return set == NULL ? lido__gate_enter(lido__cell_record(cell)->file_gate, &self)
+                       : lido__gate_set_enter(set, &self);
+}
+
+static void be_in(struct lido_record *record, struct lido__gate_set *set)
+{
+    lido__swap(&record->is_in_gate, set == NULL ? IN_ONE : (uintptr_t)set);
+}
+
+static int enter(struct lido__cell *cell, struct lido__gate_set *set)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    int rc;
+
+    if (try_to_enter(cell, set)) {
+        be_in(record, set);
         return LIDO_OK;
     }
-    if (driver->table->txn_state(driver->ctx, record->handle) == LIDO_TXN_NONE)
-        return wait_for_gate(cell, deadline_ns, err);
-    lido__gate_pass_by(record->file_gate);
-    return LIDO_OK;
+    if (!has_no_txn(record)) {
+        lido__gate_pass_by(record->file_gate);
+        lido__gate_set_free(set);
+        return LIDO_OK;
+    }
+    record->lock_until_ns = deadline_of(cell);
+    rc = wait_to_enter(cell, set, record->lock_until_ns);
+    record->has_lock_until = rc == LIDO_OK;
+    if (rc == LIDO_OK)
+        be_in(record, set);
+    else
+        lido__gate_set_free(set);
+    return rc;
+}
+
+int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+    struct lido__gate_set *set = NULL;
+    int rc;
+
+    if (lido__gated_is_in(cell))
+        return LIDO_OK;
+    if (lido__gate_set_is_needed(record) && lido__gate_set_make(record, &set) != LIDO_OK)
+        return lido_fail(err, SQLITE_NOMEM, "out of memory for the write gates of files");
+    rc = enter(cell, set);
+    return rc == LIDO_OK ? rc : explain(cell, rc, err);
+}
+
+bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)
+{
+    struct lido_record *record = lido__cell_record(cell);
+
+    /* The set of several would want memory, inside SQLite. */
+    if (record->file_gate == NULL || lido__gated_is_in(cell) || !has_no_txn(record) ||
+        lido__gate_set_is_needed(record) ||
+        wait_to_enter(cell, NULL, deadline_ns) != LIDO_OK)
+        return false;
+    be_in(record, NULL);
+    return true;
 }

@@ -7,6 +7,8 @@
  * holds the transaction, so that no other lease sees what is not committed, or writes into it.
  * And with `autobegin` a statement begins the transaction that it needs.
  *
+ * One that writes with no transaction open is one by itself, and goes by the file's gate.
+ *
  * Threads: the one that checked the connection out.  No mutex of SQLite's is held.
  */
 #include "txn/txn.h"
@@ -29,7 +31,7 @@ static bool needs_begin(const struct lido__cell *cell, enum lido__verb verb,
            !cell->is_autocommit && !lido__record_is_in_txn(record);
 }
 
-int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
+static int begin_or_wait(struct lido__cell *cell, const struct lido_conn *conn,
                          enum lido__verb verb, bool is_readonly, struct lido_error *err)
 {
     const lido_pool *pool = lido__cell_record(cell)->pool;
@@ -49,15 +51,46 @@ int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
     return rc;
 }
 
+bool lido__txn_goes_by_gate(const struct lido__cell *cell)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+
+    return record->file_gate != NULL && !record->pool->config.shared_transaction &&
+           !lido__record_is_in_txn(record);
+}
+
+int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
+                         enum lido__verb verb, bool is_readonly, struct lido_error *err)
+{
+    int rc = begin_or_wait(cell, conn, verb, is_readonly, err);
+
+    if (rc == LIDO_OK && !is_readonly && lido__txn_goes_by_gate(cell))
+        rc = lido__gated_enter(cell, err);
+    return rc;
+}
+
+/* A write by itself is done, or SQLite has rolled back.  Another statement may be in the middle
+   of its rows. */
+static void leave_gate_if_over(const struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    const struct lido__driver *driver = &record->pool->config.driver;
+
+    if (cell->is_beginning || record->handle == NULL || !lido__share_txn_is_mine(cell) ||
+        lido__record_is_in_txn(record) ||
+        driver->table->txn_state(driver->ctx, record->handle) == LIDO_TXN_WRITE)
+        return;
+    lido__record_leave_gate(record);
+}
+
 void lido__txn_after_run(struct lido__cell *cell)
 {
     struct lido_record *record = lido__cell_record(cell);
     sqlite3_mutex *mutex;
     bool is_running;
 
-    if (lido__read(&record->is_in_gate) != 0 && cell->has_begun &&
-        !lido__record_is_in_txn(record))
-        lido__record_leave_gate(record); /* SQLite rolled back by itself */
+    if (lido__read(&record->is_in_gate) != 0)
+        leave_gate_if_over(cell);
     if (!is_waited_for(record->pool) || record->handle == NULL ||
         !lido__share_txn_is_mine(cell))
         return;

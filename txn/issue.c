@@ -47,25 +47,17 @@ static struct lido__own_texts *own_texts(struct lido_record *record)
     return lido__statements_own_texts(lido__record_statements(record));
 }
 
-int lido__txn_issue_begin(struct lido__cell *cell, int mode, int64_t deadline_ns,
-                          struct lido_error *err)
+int lido__txn_issue_begin(struct lido__cell *cell, int mode, struct lido_error *err)
 {
     struct issue issue = enter(cell);
     const struct lido__driver *driver = issue.driver;
-    const bool had_deadline = cell->has_deadline;
-    const int64_t until_ns = cell->wait_until_ns;
     void *handle = issue.record->handle;
     int rc;
 
-    if (!had_deadline || deadline_ns < until_ns)
-        cell->wait_until_ns = deadline_ns;
-    cell->has_deadline = true;
     if (driver->table->begin == lido_driver_sqlite()->begin)
         rc = lido__sqlite_begin(handle, own_texts(issue.record), mode, err);
     else
         rc = driver->table->begin(driver->ctx, handle, mode, err);
-    cell->has_deadline = had_deadline;
-    cell->wait_until_ns = until_ns;
     leave(&issue);
     return rc == LIDO_OK ? rc : lido__lease_explain(cell, rc, "BEGIN", err);
 }

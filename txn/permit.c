@@ -16,6 +16,7 @@
  */
 #include "txn/permit.h"
 #include "base/text.h"
+#include "txn/gate_set.h"
 #include "txn/txn.h"
 
 static _Thread_local struct lido__permit *innermost
@@ -107,7 +108,7 @@ bool lido__permit_use(struct lido__permit *permit, const struct lido_conn *conn)
 {
     const struct lido_record *record = lido__cell_record(conn->cell);
 
-    if (record->file_gate != permit->gate)
+    if (record->file_gate != permit->gate || lido__gate_set_is_needed(record))
         return false;
     permit->cell = conn->cell;
     permit->generation = conn->generation;

@@ -73,6 +73,12 @@ int lido__run_refused(const struct lido_conn *conn, struct lido__use *use, const
 
 /* --- a run ------------------------------------------------------------------------------ */
 
+static bool is_readonly(const struct lido__use *use)
+{
+    return sqlite3_stmt_readonly(use->at->handle) ||
+           sqlite3_stmt_isexplain(use->at->handle); /* of an INSERT, it only tells */
+}
+
 /* True if nothing has to be asked before a run. */
 static bool begins_plain(const struct lido__use *use)
 {
@@ -82,14 +88,21 @@ static bool begins_plain(const struct lido__use *use)
            (!use->cell->has_begun || !sqlite3_get_autocommit(use->db)) &&
            !lido__lease_may_stop(use->cell) &&
            pool->config.autobegin == LIDO_AUTOBEGIN_OFF &&
+           (is_readonly(use) || !lido__txn_goes_by_gate(use->cell)) &&
            !wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE));
+}
+
+/* A write by itself, which leaves the gate. */
+static bool is_alone_in_gate(const struct lido__use *use)
+{
+    return lido__read(&use->record->is_in_gate) != 0 && sqlite3_get_autocommit(use->db);
 }
 
 /* True if nobody is to be told of the end of a run without an error. */
 static bool ends_plain(const struct lido__use *use)
 {
     return use->record->pool->sharing != LIDO__SHARE_ALL &&
-           !wants(use, BIT(LIDO__AFTER_EXECUTE));
+           !wants(use, BIT(LIDO__AFTER_EXECUTE)) && !is_alone_in_gate(use);
 }
 
 static bool is_of_txn(enum lido__verb verb)
@@ -105,22 +118,21 @@ static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
     struct lido__cell *cell = use->cell;
     struct run run;
     int64_t since_ns = 0;
-    bool is_readonly;
+    bool only_reads;
     int rc;
 
     if (begins_plain(use))
         return LIDO_OK;
-    is_readonly = sqlite3_stmt_readonly(use->at->handle) ||
-                  sqlite3_stmt_isexplain(use->at->handle); /* of an INSERT, it only tells */
+    only_reads = is_readonly(use);
     run = note_run(&stmt->conn, use, BIT(LIDO__BEFORE_EXECUTE));
     lido__use_close(use);
-    rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, is_readonly, err);
+    rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, only_reads, err);
     if (rc == LIDO_OK && wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE))) {
         rc = fire(&run, LIDO__BEFORE_EXECUTE, nothing, err);
         /* A hook's own statement may have given away the turn, or ended the transaction. */
         if (rc == LIDO_OK && lido__lease_is_good(cell, stmt->conn.generation) &&
             use->record->handle != NULL)
-            rc = lido__txn_before_run(cell, &stmt->conn, run.was.verb, is_readonly, err);
+            rc = lido__txn_before_run(cell, &stmt->conn, run.was.verb, only_reads, err);
         since_ns = lido__wait_ns(use->record->pool->config.clock);
     }
     lido__free(run.sql);

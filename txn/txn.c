@@ -140,8 +140,7 @@ static int ask_begin_hooks(struct lido__cell *cell, const struct lido_conn *conn
 }
 
 /* What a begin hook began is respected, in whatever mode. */
-static int issue(struct lido__cell *cell, int mode, int64_t deadline_ns,
-                 struct lido_error *err)
+static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     int rc = mode == LIDO_READ ? lido__record_restrict(record, err) : LIDO_OK;
@@ -149,31 +148,29 @@ static int issue(struct lido__cell *cell, int mode, int64_t deadline_ns,
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
     else if (!lido__txn_is_open(cell))
-        rc = cell->trouble = lido__txn_issue_begin(cell, mode, deadline_ns, err);
+        rc = cell->trouble = lido__txn_issue_begin(cell, mode, err);
     if (rc != LIDO_OK)
         lido__record_restore(record, NULL);
     return rc;
 }
 
 /* A transaction that takes SQLite's lock at once goes by the file's gate, if that has one. */
-static int enter_gate(struct lido__cell *cell, int mode, int64_t *deadline_ns,
-                      struct lido_error *err)
+static int enter_gate(struct lido__cell *cell, int mode, struct lido_error *err)
 {
     if (lido__cell_record(cell)->file_gate == NULL ||
         (mode != LIDO_IMMEDIATE && mode != LIDO_EXCLUSIVE))
         return LIDO_OK;
-    return lido__gated_enter(cell, deadline_ns, err);
+    return lido__gated_enter(cell, err);
 }
 
 /* A begin hook made it one, or has begun one itself: then the lease has the lock already, and
    those who come through the gate are to wait there. */
-static int enter_gate_late(struct lido__cell *cell, int mode, int64_t *deadline_ns,
-                           struct lido_error *err)
+static int enter_gate_late(struct lido__cell *cell, int mode, struct lido_error *err)
 {
     const bool has_lock = lido__cell_record(cell)->file_gate != NULL &&
                           lido__txn_is_open(cell) &&
                           state_of(lido__cell_record(cell)) == LIDO_TXN_WRITE;
-    int rc = enter_gate(cell, has_lock ? LIDO_IMMEDIATE : mode, deadline_ns, err);
+    int rc = enter_gate(cell, has_lock ? LIDO_IMMEDIATE : mode, err);
 
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
@@ -184,15 +181,14 @@ static int begin_by_gate(struct lido__cell *cell, const struct lido_conn *conn, 
                          struct lido_error *err)
 {
     const lido_pool *pool = lido__cell_record(cell)->pool;
-    int64_t deadline_ns = LIDO_NO_DEADLINE;
-    int rc = enter_gate(cell, mode, &deadline_ns, err);
+    int rc = enter_gate(cell, mode, err);
 
     if (rc == LIDO_OK && lido__hooks_want(&pool->hooks, LIDO__BEGIN)) {
         rc = ask_begin_hooks(cell, conn, &mode, err);
         if (rc == LIDO_OK)
-            rc = enter_gate_late(cell, mode, &deadline_ns, err);
+            rc = enter_gate_late(cell, mode, err);
     }
-    return rc == LIDO_OK ? issue(cell, mode, deadline_ns, err) : rc;
+    return rc == LIDO_OK ? issue(cell, mode, err) : rc;
 }
 
 /* With the transaction of a shared connection in hand. */
@@ -209,6 +205,7 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
     rc = lido__record_restore(record, err); /* of one that SQL text ended */
     if (rc == LIDO_OK)
         rc = begin_by_gate(cell, conn, mode, err);
+    record->has_lock_until = false;
     if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
         lido__record_leave_gate(record);
     if (rc != LIDO_OK)

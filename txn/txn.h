@@ -38,13 +38,20 @@ void lido__txn_undo(struct lido__cell *cell);
 int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
                          struct lido_error *err);
 
-/* gated.c: a pool's way to the gates.  Enters the write gate of the record's file, which has
-   one, for a transaction that is to write; *deadline_ns is set if it waited: until then it may
-   wait for SQLite's lock.  SQLITE_BUSY, LIDO_DEADLOCK, LIDO_CANCELLED, LIDO_TXN_TIMEOUT.  The
-   record leaves it by lido__record_leave_gate(). */
+/*
+ * gated.c: a pool's way to the gates.
+ *
+ * Enters the write gate of the record's file, which has one, for a transaction or a statement
+ * that is to write; if it waited then the wait for SQLite's lock ends when that one would have.
+ * SQLITE_BUSY, LIDO_DEADLOCK, LIDO_CANCELLED, LIDO_TXN_TIMEOUT, SQLITE_NOMEM.  The record
+ * leaves it by lido__record_leave_gate().
+ */
 extern const struct lido__gate_calls lido__gates;
-int lido__gated_enter(struct lido__cell *cell, int64_t *deadline_ns,
-                      struct lido_error *err);
+int lido__gated_enter(struct lido__cell *cell, struct lido_error *err);
+bool lido__gated_is_in(const struct lido__cell *cell);
+/* The same inside SQLite, which has met its lock: a begin hook's own BEGIN comes to the gate
+   late, and waits for it until then.  True if it is in now. */
+bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns);
 
 /* The text of a wait in vain, if it ended by SQLITE_BUSY or LIDO_DEADLOCK; answers rc. */
 struct lido__gate;
@@ -53,8 +60,7 @@ int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
 
 /* issue.c: the driver's, which must have them; LIDO_CANCELLED and LIDO_TXN_TIMEOUT where the
    lease is to stop. */
-int lido__txn_issue_begin(struct lido__cell *cell, int mode, int64_t deadline_ns,
-                          struct lido_error *err); /* it waits for the lock until then */
+int lido__txn_issue_begin(struct lido__cell *cell, int mode, struct lido_error *err);
 int lido__txn_issue_commit(struct lido__cell *cell, int *outcome, struct lido_error *err);
 int lido__txn_issue_rollback(struct lido__cell *cell, int *outcome, struct lido_error *err);
 int lido__txn_issue_savepoint(struct lido__cell *cell, int what, const char *name,
@@ -88,6 +94,8 @@ static inline int lido__txn_may_run(struct lido__cell *cell, const struct lido_c
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
                          enum lido__verb verb, bool is_readonly, struct lido_error *err);
 void lido__txn_after_run(struct lido__cell *cell);
+/* A statement that writes would be a transaction by itself, at the gate. */
+bool lido__txn_goes_by_gate(const struct lido__cell *cell);
 /* After a text that is BEGIN, COMMIT or the like. */
 void lido__txn_after_text(struct lido__cell *cell, bool was_open, bool has_succeeded);
 

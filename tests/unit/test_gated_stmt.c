@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * At the write gate: statements that are a transaction by themselves, what a begin hook begins
+ * by itself, raw SQL, and connections with other files attached.
+ */
+#include "tests/support/fake_clock.h"
+#include "tests/support/handy.h"
+#include "tests/support/worker.h"
+#include <lido/lido.h>
+
+#include <criterion/criterion.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char path[100], second_path[110];
+static lido_pool *pool;
+static struct lido_conn conn;
+static struct worker worker;
+
+static lido_pool *open_file(const char *name)
+{
+    struct lido_pool_options options = handy_options("queue");
+    char whole[180];
+
+    options.timeout_ms = 1000;
+    snprintf(whole, sizeof whole, "sqlite:///%s", name);
+    return handy_open_url(whole, &options);
+}
+
+static void exec(const struct lido_conn *on, const char *sql)
+{
+    cr_assert_eq(lido_conn_exec(on, sql, &handy_err), LIDO_OK, "%s", handy_err.text);
+}
+
+static void set_up(void)
+{
+    snprintf(path, sizeof path, "/tmp/lido-gated-stmt-%d.db", (int)getpid());
+    snprintf(second_path, sizeof second_path, "%s-2", path);
+    pool = open_file(path);
+    conn = handy_take(pool);
+    exec(&conn, "CREATE TABLE t(x)");
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
+}
+
+static void clear(void)
+{
+    worker_tell(&worker, worker_give);
+    worker_end(&worker);
+    lido_conn_checkin(&conn, NULL, NULL);
+    lido_pool_free(pool);
+    unlink(path);
+    unlink(second_path);
+}
+
+TestSuite(gated_stmt, .init = set_up, .fini = clear, .timeout = 30);
+
+static struct lido_gate_stats stats_of(lido_pool *asked)
+{
+    struct lido_gate_stats stats = LIDO_GATE_STATS_INIT;
+
+    cr_assert_eq(lido_gate_stats(asked, &stats, &handy_err), LIDO_OK);
+    return stats;
+}
+
+static bool is_held(void)
+{
+    return stats_of(pool).is_held != 0;
+}
+
+static void await_one_in_line(void)
+{
+    while (stats_of(pool).waiting == 0)
+        sched_yield();
+}
+
+static void begin(void)
+{
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), LIDO_OK, "%s",
+                 handy_err.text);
+}
+
+static void commit(void)
+{
+    cr_assert_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK, "%s", handy_err.text);
+}
+
+static void insert(struct worker *self)
+{
+    self->rc = lido_conn_exec(&self->conn, "INSERT INTO t VALUES (1)", &self->err);
+}
+
+Test(gated_stmt, a_write_by_itself_waits_in_line)
+{
+    begin();
+    worker_ask(&worker, insert);
+    await_one_in_line();
+    commit();
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    cr_expect_not(is_held());
+    cr_expect_eq(stats_of(pool).entered, 3, "CREATE TABLE too");
+    cr_expect_eq(stats_of(pool).ungated, 0);
+}
+
+Test(gated_stmt, past_the_timeout_it_says_who_is_in)
+{
+    begin();
+    worker_ask(&worker, insert);
+    await_one_in_line();
+    fake_clock_advance_ms(1000);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, SQLITE_BUSY);
+    cr_expect_not_null(strstr(worker.err.text, "write gate"), "%s", worker.err.text);
+    commit();
+}
+
+Test(gated_stmt, what_reads_or_is_in_a_transaction_does_not_enter_by_itself)
+{
+    exec(&conn, "SELECT * FROM t");
+    exec(&conn, "EXPLAIN INSERT INTO t VALUES (1)");
+    exec(&conn, "BEGIN; INSERT INTO t VALUES (1); COMMIT");
+    cr_expect_eq(stats_of(pool).entered, 1, "CREATE TABLE");
+}
+
+static void step(const struct lido_stmt *stmt, int expected)
+{
+    cr_assert_eq(lido_stmt_step(stmt, &handy_err), expected, "%s", handy_err.text);
+}
+
+Test(gated_stmt, it_is_in_until_its_last_row)
+{
+    struct lido_stmt one, two;
+
+    cr_assert_eq(lido_stmt_prepare(&conn, &one, "INSERT INTO t VALUES (1), (2) RETURNING x",
+                                   &handy_err),
+                 LIDO_OK);
+    cr_assert_eq(
+        lido_stmt_prepare(&conn, &two, "DELETE FROM t WHERE x = 2 RETURNING x", &handy_err),
+        LIDO_OK);
+    step(&one, SQLITE_ROW);
+    cr_expect(is_held());
+    step(&two, SQLITE_ROW);
+    step(&two, SQLITE_DONE);
+    cr_expect(is_held(), "the other is in the middle of its rows");
+    cr_assert_eq(lido_stmt_reset(&one, &handy_err), LIDO_OK);
+    cr_expect_not(is_held());
+    lido_stmt_finalize(&one, NULL);
+    lido_stmt_finalize(&two, NULL);
+}
+
+Test(gated_stmt, an_error_leaves)
+{
+    exec(&conn, "CREATE UNIQUE INDEX i ON t(x)");
+    exec(&conn, "INSERT INTO t VALUES (1)");
+    cr_expect_eq(lido_conn_exec(&conn, "INSERT INTO t VALUES (1)", &handy_err) & 0xff,
+                 SQLITE_CONSTRAINT);
+    cr_expect_not(is_held());
+}
+
+Test(gated_stmt, text_that_begins_is_in_until_text_that_ends)
+{
+    exec(&conn, "BEGIN IMMEDIATE");
+    cr_expect(is_held());
+    exec(&conn, "INSERT INTO t VALUES (1)");
+    cr_expect(is_held());
+    exec(&conn, "COMMIT");
+    cr_expect_not(is_held());
+}
+
+static void await_reads(int count)
+{
+    const int before = fake_clock_reads();
+
+    while (fake_clock_reads() < before + count)
+        sched_yield();
+}
+
+Test(gated_stmt, the_wait_for_the_gate_and_for_a_foreign_lock_is_one)
+{
+    sqlite3 *foreign;
+
+    begin();
+    worker_ask(&worker, insert);
+    await_one_in_line();
+    cr_assert_eq(sqlite3_exec(lido_conn_sqlite(&conn), "COMMIT", NULL, NULL, NULL), 0);
+    cr_assert_eq(sqlite3_open(path, &foreign), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(foreign, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    fake_clock_advance_ms(600);
+    cr_assert_eq(lido_txn_rollback(&conn, &handy_err), LIDO_OK); /* now it is in */
+    fake_clock_advance_ms(400);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, SQLITE_BUSY);
+    cr_expect_not(is_held());
+    sqlite3_close(foreign);
+}
+
+static int begin_by_hand(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    int rc =
+        sqlite3_exec(lido_conn_sqlite(event->conn), "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+    (void)ctx;
+    return rc == SQLITE_OK ? LIDO_OK : lido_fail(err, rc, "the hook's own BEGIN");
+}
+
+static void begin_default(struct worker *self)
+{
+    self->rc = lido_txn_begin(&self->conn, LIDO_DEFERRED, &self->err);
+}
+
+static void let_hooks_begin(void)
+{
+    static const struct lido_events hooks = { .size = sizeof hooks,
+                                              .begin = begin_by_hand };
+
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, NULL, NULL, &handy_err),
+        LIDO_OK);
+}
+
+Test(gated_stmt, a_begin_hooks_own_begin_goes_to_the_line)
+{
+    begin();
+    let_hooks_begin();
+    worker_ask(&worker, begin_default);
+    await_one_in_line();
+    commit();
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    cr_expect(is_held(), "it came out as the holder");
+    cr_expect_eq(stats_of(pool).waited, 1);
+    cr_expect_eq(stats_of(pool).ungated, 0);
+}
+
+Test(gated_stmt, and_ends_there_with_the_timeout)
+{
+    begin();
+    let_hooks_begin();
+    worker_ask(&worker, begin_default);
+    await_one_in_line();
+    fake_clock_advance_ms(1000);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, SQLITE_BUSY);
+    commit();
+    cr_expect_not(is_held());
+}
+
+static void insert_by_hand(struct worker *self)
+{
+    self->rc = sqlite3_exec(lido_conn_sqlite(&self->conn), "INSERT INTO t VALUES (1)", NULL,
+                            NULL, NULL);
+}
+
+/* The clock stands still: it is the one who leaves that wakes it. */
+Test(gated_stmt, raw_sql_is_woken_by_who_leaves)
+{
+    begin();
+    worker_ask(&worker, insert_by_hand);
+    await_reads(2);
+    commit();
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, SQLITE_OK);
+    cr_expect_eq(stats_of(pool).entered, 2, "it is not in");
+}
+
+/* --- attached files ---------------------------------------------------------------------- */
+
+static void attach(const struct lido_conn *to, const char *name)
+{
+    char sql[180];
+
+    snprintf(sql, sizeof sql, "ATTACH '%s' AS other", name);
+    exec(to, sql);
+}
+
+static void attach_second(struct worker *self)
+{
+    attach(&self->conn, second_path);
+}
+
+Test(gated_stmt, who_has_attached_a_file_is_in_its_gate_too)
+{
+    lido_pool *second = open_file(second_path);
+    struct lido_conn on_second = handy_take(second);
+
+    exec(&on_second, "CREATE TABLE u(x)");
+    attach(&conn, second_path);
+    begin();
+    cr_expect(is_held());
+    cr_expect(stats_of(second).is_held);
+    cr_expect_eq(lido_txn_begin(&on_second, LIDO_IMMEDIATE, &handy_err), LIDO_DEADLOCK);
+    commit();
+    cr_expect_not(is_held());
+    cr_expect_not(stats_of(second).is_held);
+    handy_give(&on_second);
+    lido_pool_free(second);
+}
+
+Test(gated_stmt, it_waits_for_each_in_turn_and_leaves_all_if_it_is_in_vain)
+{
+    lido_pool *second = open_file(second_path);
+    struct lido_conn on_second = handy_take(second);
+
+    exec(&on_second, "CREATE TABLE u(x)");
+    worker_tell(&worker, attach_second);
+    cr_assert_eq(lido_txn_begin(&on_second, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
+    for (int i = 0; i < 2; i++) {
+        worker_ask(&worker, insert);
+        while (stats_of(second).waiting == 0)
+            sched_yield();
+        if (i == 0)
+            fake_clock_advance_ms(1000);
+        else
+            handy_give(&on_second);
+        worker_await(&worker);
+        cr_expect_eq(worker.rc, i == 0 ? SQLITE_BUSY : LIDO_OK, "%s", worker.err.text);
+        cr_expect_not(is_held());
+        cr_expect_not(i == 1 && stats_of(second).is_held);
+    }
+    lido_pool_free(second);
+}
+
+Test(gated_stmt, the_same_file_attached_is_one_gate)
+{
+    attach(&conn, path);
+    cr_expect_eq(lido_conn_exec(&conn, "SELECT * FROM t", &handy_err), LIDO_OK);
+    exec(&conn, "INSERT INTO t VALUES (1)");
+    cr_expect_not(is_held());
+    cr_expect_eq(stats_of(pool).entered, 2);
+}
