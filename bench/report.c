@@ -29,22 +29,41 @@ static void print_times(const struct results *results, FILE *out)
     }
 }
 
+void results_ratio_titles(FILE *out, const char *title, const char *spread)
+{
+    fprintf(out, "%-37s%8s%18s  %s\n", title, "median", spread, "target");
+}
+
+void results_ratio_line(FILE *out, const char *name, const struct summary *value,
+                        bool has_spread, const char *target)
+{
+    char spread[40] = "";
+
+    if (value == NULL) {
+        fprintf(out, "%-37s%8s\n", name, "-");
+        return;
+    }
+    if (has_spread)
+        snprintf(spread, sizeof spread, "%.2f - %.2f", value->low, value->high);
+    fprintf(out, "%-37s%8.2f%18s%s%s\n", name, value->median, spread,
+            target[0] == '\0' ? "" : "  ", target);
+}
+
 static void print_ratio(const struct results *results, const struct ratio *ratio, FILE *out)
 {
-    char spread[40], target[40] = "";
+    char target[40] = "";
     struct summary value;
 
     if (!ratio_has(results, ratio)) {
-        fprintf(out, "%-33s%8s\n", ratio->name, "-");
+        results_ratio_line(out, ratio->name, NULL, false, "");
         return;
     }
     value = ratio_value(results, ratio);
-    snprintf(spread, sizeof spread, "%.2f - %.2f", value.low, value.high);
     if (ratio->at_most > 0 || ratio->at_least > 0)
-        snprintf(target, sizeof target, "  %s %g: %s", ratio->at_most > 0 ? "<=" : ">=",
+        snprintf(target, sizeof target, "%s %g: %s", ratio->at_most > 0 ? "<=" : ">=",
                  ratio->at_most > 0 ? ratio->at_most : ratio->at_least,
                  ratio_is_met(ratio, value.median) ? "met" : "not met");
-    fprintf(out, "%-33s%8.2f%18s%s\n", ratio->name, value.median, spread, target);
+    results_ratio_line(out, ratio->name, &value, true, target);
 }
 
 void results_print(const struct results *results, FILE *out)
@@ -53,8 +72,7 @@ void results_print(const struct results *results, FILE *out)
     fprintf(out, "%u rounds; times as each of the threads sees them\n\n",
             results->n_rounds);
     print_times(results, out);
-    fprintf(out, "%-33s%8s%18s  %s\n", results->of->ratios_title, "median", "middle half",
-            "target");
+    results_ratio_titles(out, results->of->ratios_title, "middle half");
     for (unsigned i = 0; i < results->of->n_ratios; i++)
         print_ratio(results, &results->of->ratios[i], out);
 }

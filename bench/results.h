@@ -69,6 +69,11 @@ bool ratio_has(const struct results *results, const struct ratio *ratio);
 struct summary ratio_value(const struct results *results, const struct ratio *ratio);
 bool ratio_is_met(const struct ratio *ratio, double value);
 
+/* A line of a table of ratios, as print_ratio() has them; value NULL: there is none. */
+void results_ratio_titles(FILE *out, const char *title, const char *spread);
+void results_ratio_line(FILE *out, const char *name, const struct summary *value,
+                        bool has_spread, const char *target);
+
 void results_print(const struct results *results, FILE *out);
 void results_json(const struct results *results, FILE *out);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A folder of one run's own, under $TMPDIR.
+ * A folder of one run's own, under $TMPDIR or another.
  *
  * Its path is made absolute, so that it means the same to every library measured, and
  * percent-encoded where it stands in a URL, so that any name of a folder will do.
@@ -28,13 +28,14 @@ static int fail_errno(struct lido_error *err, const char *what)
     return rc;
 }
 
-int scratch_open(struct scratch *out, struct lido_error *err)
+int scratch_open_in(struct scratch *out, const char *parent, struct lido_error *err)
 {
-    const char *parent = getenv("TMPDIR");
     char absolute[PATH_MAX];
     int length;
 
     out->path[0] = '\0';
+    if (parent == NULL)
+        parent = getenv("TMPDIR");
     if (parent == NULL || parent[0] == '\0')
         parent = "/tmp";
     if (realpath(parent, absolute) == NULL)
@@ -50,6 +51,11 @@ int scratch_open(struct scratch *out, struct lido_error *err)
         return fail_errno(err, parent);
     }
     return LIDO_OK;
+}
+
+int scratch_open(struct scratch *out, struct lido_error *err)
+{
+    return scratch_open_in(out, NULL, err);
 }
 
 int scratch_url(const struct scratch *scratch, const char *name, char out[3 * SCRATCH_PATH],

@@ -3,7 +3,7 @@
 #define LIDO_BENCH_SCRATCH_H
 
 /*
- * A folder of one run's own, under $TMPDIR.
+ * A folder of one run's own, under $TMPDIR or another.
  *
  * Threads: one at a time.
  */
@@ -16,6 +16,9 @@ struct scratch {
 };
 
 int scratch_open(struct scratch *out, struct lido_error *err);
+
+/* Under another folder; NULL: $TMPDIR. */
+int scratch_open_in(struct scratch *out, const char *parent, struct lido_error *err);
 
 /* The path of `name` in it, as it stands in a URL. */
 int scratch_url(const struct scratch *scratch, const char *name, char out[3 * SCRATCH_PATH],
