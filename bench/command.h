@@ -13,6 +13,7 @@
 int command_checkout(int argc, char **argv);
 int command_statement(int argc, char **argv);
 int command_tune(int argc, char **argv);
+int command_write(int argc, char **argv);
 
 /* What --version prints, for all of them. */
 void print_version(void);

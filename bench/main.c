@@ -23,6 +23,7 @@ static const struct {
     { "statement", command_statement,
       "a cached statement and a transaction, beside SQLite's" },
     { "tune", command_tune, "what lido_process_tune() brings, with threads" },
+    { "write", command_write, "who waits how long to write one file, beside SQLite's" },
 };
 static const size_t n_commands = sizeof commands / sizeof commands[0];
 

@@ -95,5 +95,72 @@ for suffix, threads in (('', 1), ('_2_threads', 2), ('_4_threads', 4)):
     assert abs(ratio * tuned / plain - 1) < 0.01, (suffix, ratio, plain, tuned)
 EOF
 
+# A cell of a fifth of a second says nothing about a gate, but its figures have to fit.
+TMPDIR=$work "$1" write --folder "$work" --seconds 0.2 --json > "$work/out.json"
+python3 - "$work/out.json" <<'EOF'
+import json
+import sys
+
+with open(sys.argv[1], encoding='utf-8') as file:
+    document = json.load(file)
+
+assert document['schema'] == 'lido.bench.write/1', document['schema']
+assert document['context']['sqlite_version']
+cells = {b['run_name']: b for b in document['benchmarks']}
+expected = {f'write/{sync}/{kind}/threads:{threads}' for sync, kind, threads in (
+    ('full1ms', 'busy', 1), ('full1ms', 'busy', 8), ('full1ms', 'busy', 32),
+    ('full1ms', 'gate', 8), ('full1ms', 'gate', 32), ('full1ms', 'hook_begin', 8),
+    ('normal', 'busy', 1), ('normal', 'busy', 32), ('normal', 'gate', 1), ('normal', 'gate', 8),
+    ('normal', 'gate', 32), ('normal', 'hook_begin', 8), ('normal', 'no_gate', 1),
+    ('normal', 'read_deferred', 16), ('normal', 'read_immediate', 16))}
+both = {f'write/full1ms/{kind}/processes:4/threads:2' for kind in ('busy', 'gate')}
+assert expected <= set(cells) <= expected | both, set(cells) ^ expected
+for name, b in cells.items():
+    assert b['name'] == name + '_' + b['aggregate_name'] and b['time_unit'] == 'ns', name
+    assert b['iterations'] > 0 and b['cpu_time'] > 0, name
+    assert abs(b['real_time'] * b['per_second'] / 1e9 - 1) < 0.01, name
+    assert 0 < b['p50'] <= b['p99'] <= b['p999'] <= b['max'], name
+    assert b['least_served'] <= b['most_served'], name
+    assert b['threads'] * b['least_served'] <= b['iterations'] <= b['threads'] * b['most_served']
+    if 'busy' not in name and 'hook' not in name and 'deferred' not in name:
+        assert b['failures'] == 0, name
+
+# Each of these commits waited for a sync of a millisecond; no other did.
+assert cells['write/full1ms/busy/threads:1']['real_time'] > 1e6
+assert cells['write/normal/busy/threads:1']['p50'] < 1e6
+
+ratios, spreads = document['ratios'], document['spreads']
+has_processes = 'write/full1ms/gate/processes:4/threads:2' in cells
+for name, value in ratios.items():
+    if name == 'kill_holder_ms' or name.startswith('processes_'):
+        assert (value is not None) == has_processes, name
+    else:
+        assert value >= 0, name
+assert len(document['kill_holder_ms']) == (10 if has_processes else 0)
+for name in ('normal_8_throughput_to_one_thread', 'uncontended_gate_to_bare',
+             'full1ms_8_p999_to_fair_share'):
+    low, high = spreads[name]
+    assert 0 < low <= ratios[name] <= high, name
+busy, gate = (cells[f'write/full1ms/{kind}/threads:8']['p999'] for kind in ('busy', 'gate'))
+assert abs(ratios['full1ms_8_busy_p999_to_gate'] * gate / busy - 1) < 0.01
+targets = {t['ratio']: t for t in document['targets']}
+assert targets['full1ms_8_throughput_to_one_thread']['at_least'] == 0.95
+assert targets['full1ms_32_p999_to_fair_share']['at_most'] == 1.25
+assert targets['normal_8_throughput_to_one_thread']['stretch'] == 0.9
+for name, t in targets.items():
+    value = ratios[name]
+    met = value <= t['at_most'] if 'at_most' in t else value >= t['at_least']
+    assert t['met'] is met, name
+EOF
+TMPDIR=$work "$1" write --folder "$work" --alone=gate,100
+for wrong in --seconds=0 --alone=gate --alone=nobody,3 more; do
+    code=0
+    TMPDIR=$work "$1" write "$wrong" 2> /dev/null || code=$?
+    if [ "$code" != 2 ]; then
+        echo "write $wrong answered $code" >&2
+        exit 1
+    fi
+done
+
 # Nothing is left behind but what this test wrote.
 test "$(ls -A "$work")" = out.json
