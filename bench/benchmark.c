@@ -10,9 +10,9 @@
  * Threads: one; measure.c starts those that work.
  */
 #include "command.h"
+#include "plot.h"
 #include "results.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,21 +65,9 @@ static void close_subjects(struct results *results)
             results->subjects[i].close(results->subjects[i].ctx);
 }
 
-static int write_plot(const struct results *results, const char *path,
-                      struct lido_error *err)
+static void draw(const void *results, FILE *out)
 {
-    FILE *out = fopen(path, "we");
-    bool is_bad = out == NULL;
-
-    if (out != NULL) {
-        results->of->plot(results, out);
-        is_bad = ferror(out) != 0;
-        is_bad |= fclose(out) != 0;
-    }
-    if (is_bad)
-        return lido_fail(err, SQLITE_IOERR, "could not write %s: %s", path,
-                         strerror(errno));
-    return LIDO_OK;
+    ((const struct results *)results)->of->plot(results, out);
 }
 
 static int measure_and_show(const struct benchmark *benchmark,
@@ -107,7 +95,7 @@ static int measure_and_show(const struct benchmark *benchmark,
         else
             results_print(&results, stdout);
         if (options->plot != NULL)
-            rc = write_plot(&results, options->plot, err);
+            rc = plot_file(options->plot, draw, &results, err);
     }
     free(results.scratch);
     free(results.rounds);

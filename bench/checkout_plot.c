@@ -4,12 +4,12 @@
  *
  * A bar for each subject, grouped by the number of threads, on a logarithmic scale, since
  * the slowest takes a thousand times the fastest.  A thin line at its end spans the middle
- * half of the rounds; pointing at a bar shows its numbers.  No script; light or dark as the
- * reader's system is set.
+ * half of the rounds; pointing at a bar shows its numbers.
  *
  * Threads: one at a time.
  */
 #include "checkout.h"
+#include "plot.h"
 
 #include <math.h>
 
@@ -20,17 +20,6 @@
 #define BAR        16
 #define BAR_STEP   20
 #define GROUP_STEP 34 /* of a group, beside its bars: title and gap */
-
-static const char style[] =
-    ":root{--ink:#1c1e21;--faint:#d5d8dc;--paper:#fff;--plain:#9aa1a9;--ours:#1769c2;"
-    "--other:#c9722b}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e4e6e9;--faint:#3b4046;--paper:#16181b;"
-    "--plain:#767d86;--ours:#5aa7f0;--other:#e39a5c}}\n"
-    "body{background:var(--paper);color:var(--ink);font:14px system-ui,sans-serif;"
-    "margin:24px}\n"
-    "svg{max-width:100%;height:auto}text{fill:var(--ink);font:13px system-ui,sans-serif}\n"
-    ".tick{stroke:var(--faint)}.spread{stroke:var(--ink)}.head{font-weight:600}\n"
-    ".plain{fill:var(--plain)}.ours{fill:var(--ours)}.other{fill:var(--other)}\n";
 
 static const char *class_of(unsigned subject)
 {
@@ -108,13 +97,9 @@ void checkout_plot(const struct results *results, FILE *out)
     int first, last;
 
     find_decades(results, &first, &last);
-    fputs("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width\">\n"
-          "<title>lido-bench checkout</title>\n<style>\n",
-          out);
-    fputs(style, out);
+    plot_head(out, "lido-bench checkout");
     fprintf(out,
-            "</style>\n<h1>A checkout and check-in</h1>\n"
+            "<h1>A checkout and check-in</h1>\n"
             "<p>Median time per operation of %u rounds, as each thread sees it; the line "
             "spans the middle half. Logarithmic scale.</p>\n"
             "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\" "

@@ -6,8 +6,8 @@
  */
 #include "write.h"
 #include "command.h"
+#include "plot.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +173,8 @@ static int run_and_show(const struct options *options, const struct scratch *scr
         write_json(&run, stdout);
     else if (rc == LIDO_OK)
         write_print(&run, stdout);
+    if (rc == LIDO_OK && options->plot != NULL)
+        rc = plot_file(options->plot, write_plot, &run, err);
     for (unsigned i = 0; i < run.n_cells; i++)
         write_cell_close(&run.cells[i]);
     free(run.cells);

@@ -163,6 +163,6 @@ struct histogram write_window(const struct write_cell *cell, int without); /* -1
 
 void write_print(const struct write_run *run, FILE *out);
 void write_json(const struct write_run *run, FILE *out);
-void write_plot(const struct write_run *run, FILE *out);
+void write_plot(const void *run, FILE *out); /* for plot_file() */
 
 #endif

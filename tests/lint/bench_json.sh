@@ -96,8 +96,9 @@ for suffix, threads in (('', 1), ('_2_threads', 2), ('_4_threads', 4)):
 EOF
 
 # A cell of a fifth of a second says nothing about a gate, but its figures have to fit.
-TMPDIR=$work "$1" write --folder "$work" --seconds 0.2 --json > "$work/out.json"
-python3 - "$work/out.json" <<'EOF'
+TMPDIR=$work "$1" write --folder "$work" --seconds 0.2 --json --plot "$work/out.html" \
+    > "$work/out.json"
+python3 - "$work/out.json" "$work/out.html" <<'EOF'
 import json
 import sys
 
@@ -151,7 +152,12 @@ for name, t in targets.items():
     value = ratios[name]
     met = value <= t['at_most'] if 'at_most' in t else value >= t['at_least']
     assert t['met'] is met, name
+
+with open(sys.argv[2], encoding='utf-8') as file:
+    picture = file.read()
+assert picture.rstrip().endswith('</html>') and picture.count('<polyline') == len(document['benchmarks'])
 EOF
+rm "$work/out.html"
 TMPDIR=$work "$1" write --folder "$work" --alone=gate,100
 for wrong in --seconds=0 --alone=gate --alone=nobody,3 more; do
     code=0
