@@ -16,7 +16,7 @@
 #define IN_MEMORY      "/dev/shm"
 #define MOST_SECONDS   600
 #define WINDOW_S       5
-#define QUICK_WINDOW_S 1.4
+#define QUICK_WINDOW_S 1.7
 
 struct options {
     int is_json, is_all, is_quick;
@@ -46,7 +46,7 @@ static void print_help(void)
          "  -p, --plot=FILE    also draw the latencies into an HTML file\n"
          "  -q, --quick        shorter windows: for a look; targets within the spread are\n"
          "                     \"undecided\"\n"
-         "  -s, --seconds=S    how long each is measured (5; 1.4 with --quick)\n"
+         "  -s, --seconds=S    how long each is measured (5; 1.7 with --quick)\n"
          "      --alone=WHAT,N only N transactions by one thread of busy, gate or no_gate, "
          "and\n"
          "                     nothing printed: to count instructions\n"

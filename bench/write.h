@@ -159,7 +159,8 @@ struct write_latency {
     int64_t p50_ns, p99_ns, p999_ns, max_ns;
 };
 struct write_latency write_latency(const struct write_cell *cell);
-struct histogram write_window(const struct write_cell *cell, int without); /* -1: all */
+struct histogram write_window(const struct write_cell *cell);
+double write_part_p999(const struct write_cell *cell, unsigned part); /* in ns */
 
 void write_print(const struct write_run *run, FILE *out);
 void write_json(const struct write_run *run, FILE *out);

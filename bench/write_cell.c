@@ -267,19 +267,23 @@ void write_cell_close(struct write_cell *cell)
     cell->parts = NULL;
 }
 
-struct histogram write_window(const struct write_cell *cell, int without)
+struct histogram write_window(const struct write_cell *cell)
 {
     struct histogram all = { .count = 0 };
 
-    for (int part = 0; part <= WRITE_PARTS; part++)
-        if (part != without)
-            histogram_merge(&all, &cell->parts[part]);
+    for (unsigned part = 0; part <= WRITE_PARTS; part++)
+        histogram_merge(&all, &cell->parts[part]);
     return all;
+}
+
+double write_part_p999(const struct write_cell *cell, unsigned part)
+{
+    return (double)histogram_quantile(&cell->parts[part], 0.999);
 }
 
 struct write_latency write_latency(const struct write_cell *cell)
 {
-    const struct histogram all = write_window(cell, -1);
+    const struct histogram all = write_window(cell);
 
     return (struct write_latency){
         .p50_ns = histogram_quantile(&all, 0.5),

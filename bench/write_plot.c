@@ -74,7 +74,7 @@ static void draw_scales(const struct area *area, FILE *out)
 /* Where the line ends. */
 static double draw_line(const struct write_cell *cell, const struct area *area, FILE *out)
 {
-    const struct histogram all = write_window(cell, -1);
+    const struct histogram all = write_window(cell);
     const double last = fmin(DECADES, log10((double)all.count));
     double end = place_time(area, (double)all.max);
 

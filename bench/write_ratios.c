@@ -3,9 +3,8 @@
  * lido-bench write: what the cells say about each other, and whether that is enough.
  *
  * Throughputs are compared slice by slice with what ran beside them, and the median is taken;
- * so are the 99.9th percentiles of what does not starve, part by part of the window.  Who
- * starves waits for longer than a slice: there the two windows are compared, and the spread is
- * that of the same with one part left out.
+ * so are the 99.9th percentiles, part by part of the window.  But who starves waits for longer
+ * than a part: of SQLite alone it is that of the window which is compared.
  *
  * Threads: one at a time.
  */
@@ -13,15 +12,15 @@
 
 #include <math.h>
 
-/* Those up to WINDOW_MAX have a spread. */
+/* Those up to WINDOW_P999 have a spread. */
 enum rule {
     TO_ONE_THREAD,     /* throughput by that of the reference */
     FROM_ONE_THREAD,   /* the inverse: times */
     THROUGHPUT,        /* of a by that of b */
     FAIR_SHARE,        /* p99.9 by threads times the time that one thread takes for one */
     P999,              /* of a by that of b, part by part */
-    WINDOW_P999,       /* of a by that of b */
-    WINDOW_MAX,        /* the same for the longest */
+    WINDOW_P999,       /* of the window of a by that of b's parts */
+    WINDOW_MAX,        /* of the two windows */
     LEAST_TO_MOST,     /* of threads, the worst of all cells that begin at the gate */
     LEAST_OF_ALL,      /* also of those that come to it later: by a hook, or deferred */
     PROCESSES_TO_MOST, /* of processes of a */
@@ -88,11 +87,6 @@ static_assert(sizeof definitions / sizeof definitions[0] <= WRITE_RATIOS,
 
 /* --- values ----------------------------------------------------------------------------- */
 
-static double part_p999(const struct write_cell *cell, unsigned part)
-{
-    return (double)histogram_quantile(&cell->parts[part], 0.999);
-}
-
 /* What one thread did beside a part of the cell's window, for each second. */
 static double part_reference(const struct write_cell *cell, unsigned part)
 {
@@ -130,41 +124,18 @@ static unsigned by_slice(enum rule rule, const struct write_cell *a,
 static unsigned by_part(enum rule rule, const struct write_cell *a,
                         const struct write_cell *b, double values[WRITE_SLICES])
 {
+    const double whole = (double)write_latency(a).p999_ns;
     unsigned count = 0;
 
     for (unsigned i = 0; i < WRITE_PARTS; i++) {
+        double p999 = write_part_p999(a, i);
+
         if (rule == FAIR_SHARE)
-            add(values, &count, part_p999(a, i) * part_reference(a, i), 1e9 * a->threads);
+            add(values, &count, p999 * part_reference(a, i), 1e9 * a->threads);
         else
-            add(values, &count, part_p999(a, i), part_p999(b, i));
+            add(values, &count, rule == P999 ? p999 : whole, write_part_p999(b, i));
     }
     return count;
-}
-
-/* Of the two windows without one part, or with all of them. */
-static double compare_windows(enum rule rule, const struct write_cell *a,
-                              const struct write_cell *b, int without)
-{
-    const struct histogram of_a = write_window(a, without), of_b = write_window(b, without);
-
-    return rule == WINDOW_MAX ? (double)of_a.max / (double)of_b.max
-                              : (double)histogram_quantile(&of_a, 0.999) /
-                                    (double)histogram_quantile(&of_b, 0.999);
-}
-
-static struct summary by_window(enum rule rule, const struct write_cell *a,
-                                const struct write_cell *b)
-{
-    double values[WRITE_PARTS];
-    struct summary result;
-
-    for (int i = 0; i < WRITE_PARTS; i++)
-        values[i] = compare_windows(rule, a, b, i);
-    result = measure_summary(values, WRITE_PARTS);
-    result.low = result.least;
-    result.high = result.most;
-    result.median = compare_windows(rule, a, b, -1);
-    return result;
 }
 
 static int is_served_by_gate(const struct write_cell *cell, enum rule rule)
@@ -225,16 +196,17 @@ static void compute(const struct write_run *run, const struct definition *defini
         out->value.median = (double)a->least_process / (double)a->most_process;
     else if (rule == FAILURES)
         out->value.median = (double)a->failures;
-    else if (rule == WINDOW_P999 || rule == WINDOW_MAX)
-        out->value = by_window(rule, a, b);
-    else if (rule == FAIR_SHARE || rule == P999)
+    else if (rule == WINDOW_MAX)
+        out->value.median =
+            (double)write_latency(a).max_ns / (double)write_latency(b).max_ns;
+    else if (rule == FAIR_SHARE || rule == P999 || rule == WINDOW_P999)
         count = by_part(rule, a, b, values);
     else
         count = by_slice(rule, a, b, values);
     if (count > 0)
         out->value = measure_summary(values, count);
-    out->has_spread = out->value.median > 0 && rule <= WINDOW_MAX;
-    if (rule <= WINDOW_MAX)
+    out->has_spread = count > 0;
+    if (rule <= WINDOW_P999)
         out->has_value = out->has_spread;
 }
 

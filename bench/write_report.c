@@ -118,6 +118,14 @@ void write_print(const struct write_run *run, FILE *out)
 
 /* --- JSON ------------------------------------------------------------------------------- */
 
+static void write_parts(const struct write_cell *cell, struct json *json)
+{
+    json_array(json, "p999_of_parts");
+    for (unsigned i = 0; i < WRITE_PARTS; i++)
+        json_number(json, NULL, write_part_p999(cell, i));
+    json_close(json);
+}
+
 static void write_cell(const struct write_cell *cell, struct json *json)
 {
     const struct write_latency latency = write_latency(cell);
@@ -144,6 +152,7 @@ static void write_cell(const struct write_cell *cell, struct json *json)
     json_integer(json, "p50", latency.p50_ns);
     json_integer(json, "p99", latency.p99_ns);
     json_integer(json, "p999", latency.p999_ns);
+    write_parts(cell, json);
     json_integer(json, "max", latency.max_ns);
     json_integer(json, "least_served", (int64_t)cell->least);
     json_integer(json, "most_served", (int64_t)cell->most);
