@@ -3,9 +3,10 @@
  * A slower disk, for this process alone.
  *
  * In memory a sync costs nothing, and on a shared machine's disk it costs anything.  So the
- * program has an fsync() and an fdatasync() of its own, which call the system's and then sleep.
- * The loader finds a program's functions before those of the C library, as it finds those of a
- * file in LD_PRELOAD: so SQLite calls these.  Until a process asks for a delay they add none.
+ * program has an fsync() and an fdatasync() of its own, which call the system's and then
+ * sleep.  The loader finds a program's functions before those of the C library, as it finds
+ * those of a file in LD_PRELOAD: so SQLite calls these.  Until a process asks for a delay
+ * they add none.
  *
  * Threads: any.
  */

@@ -46,7 +46,7 @@ struct write_spec {
     unsigned processes; /* 0 is 1 */
 };
 
-/* --- a cell at work: write_work.c, write_cell.c ----------------------------------------- */
+/* --- a cell at work: write_work.c, write_cell.c --------------------------------------- */
 
 /* One thread, in memory that its process shares with the one that measures.  Written by the
    thread; read by the other while the thread is stopped, the atomics also while it runs. */
@@ -119,7 +119,7 @@ int write_cell_run(struct write_cell *cell, int part, int64_t ns, double *per_s,
 int write_cell_finish(struct write_cell *cell, struct lido_error *err);
 void write_cell_close(struct write_cell *cell); /* also one that did not open */
 
-/* --- what a run is made of: write_run.c, write_kill.c ------------------------------------ */
+/* --- what a run is made of: write_run.c, write_kill.c --------------------------------- */
 
 struct write_run {
     int64_t window_ns;
@@ -138,7 +138,7 @@ int write_run_kills(struct write_run *run, const struct scratch *scratch,
 const struct write_cell *write_find(const struct write_run *run,
                                     const struct write_spec *spec);
 
-/* --- what it says: write_ratios.c, write_report.c, write_plot.c -------------------------- */
+/* --- what it says: write_ratios.c, write_report.c, write_plot.c ----------------------- */
 
 enum write_verdict { WRITE_NO_TARGET, WRITE_MET, WRITE_NOT_MET, WRITE_UNDECIDED };
 

@@ -2,11 +2,11 @@
 /*
  * lido-bench write: a cell is a few processes that are let run and stopped.
  *
- * Cells take turns: each runs for a slice and stands still while the others run, so that all
- * see the same states of the machine.  SIGSTOP stops every thread wherever it is, in the midst
- * of a transaction or of a wait, and the cell's clock stands still with it.  So a transaction
- * that starves goes on starving in the next slice, as it would in one long window, and at the
- * end of that those still waiting are asked how long they have.
+ * Cells take turns: each runs for a slice and stands still while the others run, so that
+ * all see the same states of the machine.  SIGSTOP stops every thread wherever it is, in
+ * the midst of a transaction or of a wait, and the cell's clock stands still with it.  So a
+ * transaction that starves goes on starving in the next slice, as it would in one long
+ * window, and at the end of that those still waiting are asked how long they have.
  *
  *     open --> stands still <--- pause --- runs        finish: ages, figures, SIGKILL
  *                   |                       ^
@@ -58,7 +58,7 @@ static void name_cell(struct write_cell *cell)
              kinds[cell->spec.kind], processes, cell->spec.threads);
 }
 
-/* --- processes -------------------------------------------------------------------------- */
+/* --- processes ------------------------------------------------------------------------ */
 
 /* What became of a process that was to stop, and did not. */
 static int fail_ended(struct write_cell *cell, int status, struct lido_error *err)
@@ -192,7 +192,7 @@ int write_cell_run(struct write_cell *cell, int part, int64_t ns, double *per_s,
     return rc;
 }
 
-/* --- figures ---------------------------------------------------------------------------- */
+/* --- figures -------------------------------------------------------------------------- */
 
 static void leave(struct write_cell *cell)
 {

@@ -2,8 +2,8 @@
 /*
  * lido-bench write: how long a file is without a writer when the one inside is killed.
  *
- * Four processes of two threads write by `gate=process`.  One that is inside a transaction is
- * stopped, so that it surely still is, and killed; the time runs from there to the first
+ * Four processes of two threads write by `gate=process`.  One that is inside a transaction
+ * is stopped, so that it surely still is, and killed; the time runs from there to the first
  * commit of another process.  A new process takes its place.
  *
  * Threads: one.

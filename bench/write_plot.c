@@ -2,9 +2,9 @@
 /*
  * The latencies of `lido-bench write` as a picture, one for each group of cells.
  *
- * To the right go the shares: half of all transactions took no longer than what stands at 50 %,
- * and each step further takes in nine tenths of the rest.  Upwards go the times.  Both scales are
- * logarithmic, and a line ends at the longest of all.
+ * To the right go the shares: half of all transactions took no longer than what stands at
+ * 50 %, and each step further takes in nine tenths of the rest.  Upwards go the times.
+ * Both scales are logarithmic, and a line ends at the longest of all.
  *
  * Threads: one at a time.
  */

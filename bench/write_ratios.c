@@ -2,9 +2,9 @@
 /*
  * lido-bench write: what the cells say about each other, and whether that is enough.
  *
- * Throughputs are compared slice by slice with what ran beside them, and the median is taken;
- * so are the 99.9th percentiles, part by part of the window.  But who starves waits for longer
- * than a part: of SQLite alone it is that of the window which is compared.
+ * Throughputs are compared slice by slice with what ran beside them, and the median is
+ * taken; so are the 99.9th percentiles, part by part of the window.  But who starves waits
+ * for longer than a part: of SQLite alone it is that of the window which is compared.
  *
  * Threads: one at a time.
  */
@@ -85,7 +85,7 @@ static const struct definition {
 static_assert(sizeof definitions / sizeof definitions[0] <= WRITE_RATIOS,
               "a place for each");
 
-/* --- values ----------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------- */
 
 /* What one thread did beside a part of the cell's window, for each second. */
 static double part_reference(const struct write_cell *cell, unsigned part)
@@ -115,7 +115,7 @@ static unsigned by_slice(enum rule rule, const struct write_cell *a,
             add(values, &count, a->per_s[i], a->reference_per_s[i]);
         else if (rule == FROM_ONE_THREAD)
             add(values, &count, a->reference_per_s[i], a->per_s[i]);
-        else
+        else if (b != NULL)
             add(values, &count, a->per_s[i], b->per_s[i]);
     }
     return count;

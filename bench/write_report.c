@@ -116,7 +116,7 @@ void write_print(const struct write_run *run, FILE *out)
         print_ratio(&ratios[i], out);
 }
 
-/* --- JSON ------------------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------------------- */
 
 static void write_parts(const struct write_cell *cell, struct json *json)
 {

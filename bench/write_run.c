@@ -2,14 +2,14 @@
 /*
  * lido-bench write: which cells there are, and whose turn it is.
  *
- * Cells are measured in groups, each beside one reference: SQLite alone with one thread, which
- * syncs as the group does.  A turn of the reference stands before and after each turn of a
- * cell, and the cell's throughput is compared with the mean of the two:
+ * Cells are measured in groups, each beside one reference: SQLite alone with one thread,
+ * which syncs as the group does.  A turn of the reference stands before and after each turn
+ * of a cell, and the cell's throughput is compared with the mean of the two:
  *
  *     reference, cell 1, reference, cell 2, reference, cell 1, ... reference
  *
- * A round has a slice of each cell; which is first moves on with each round.  The slices of a
- * cell together are its window.
+ * A round has a slice of each cell; which is first moves on with each round.  The slices of
+ * a cell together are its window.
  *
  * Threads: one.
  */
@@ -55,7 +55,7 @@ static const struct group groups[] = {
     { processes, sizeof processes / sizeof processes[0], 1 },
 };
 
-/* --- turns ------------------------------------------------------------------------------ */
+/* --- turns ---------------------------------------------------------------------------- */
 
 struct turns {
     struct write_cell *reference, *cells;
@@ -101,7 +101,7 @@ static int run_turns(struct turns *turns, unsigned slices, int64_t window_ns,
     const int64_t warm_up_ns = window_ns / 10 < WARM_UP_NS ? window_ns / 10 : WARM_UP_NS;
     int rc = write_cell_run(turns->reference, -1, warm_up_ns, NULL, err);
 
-    turns->slice_ns = window_ns / (slices * WRITE_PARTS);
+    turns->slice_ns = window_ns / ((int64_t)slices * WRITE_PARTS);
     for (unsigned i = 0; rc == LIDO_OK && i < turns->n_cells; i++)
         if (!turns->cells[i].is_absent)
             rc = write_cell_run(&turns->cells[i], -1, warm_up_ns, NULL, err);

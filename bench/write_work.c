@@ -4,9 +4,9 @@
  *
  *     BEGIN IMMEDIATE; UPDATE one row of WRITE_ROWS by its key; COMMIT
  *
- * in WAL mode: by SQLite's calls, each thread with a connection and three statements that it
- * keeps, or by lido_pool_run() on a queue as large as there are threads.  A transaction takes
- * from the moment that the thread wants it, so the wait is in it.
+ * in WAL mode: by SQLite's calls, each thread with a connection and three statements that
+ * it keeps, or by lido_pool_run() on a queue as large as there are threads.  A transaction
+ * takes from the moment that the thread wants it, so the wait is in it.
  *
  * The process opens, and stops itself by SIGSTOP.  From then on it is the measuring process
  * that lets it run and stops it, and in the end kills it, at any point: nothing here
@@ -74,7 +74,7 @@ static int fail_sqlite(sqlite3 *db, struct lido_error *err)
     return lido_fail(err, sqlite3_extended_errcode(db), "%s", sqlite3_errmsg(db));
 }
 
-/* --- SQLite alone ----------------------------------------------------------------------- */
+/* --- SQLite alone --------------------------------------------------------------------- */
 
 static int open_bare(sqlite3 **db, const struct write_spec *spec, const char *path,
                      struct lido_error *err)
@@ -145,7 +145,7 @@ static int transact_bare(struct worker *self, struct lido_error *err)
     return rc;
 }
 
-/* --- lido ------------------------------------------------------------------------------- */
+/* --- lido ----------------------------------------------------------------------------- */
 
 static int write_row(void *ctx, const struct lido_conn *conn, struct lido_error *err)
 {
@@ -229,7 +229,7 @@ static int open_pool(lido_pool **pool, const struct write_spec *spec,
     return rc;
 }
 
-/* --- the process ------------------------------------------------------------------------ */
+/* --- the process ---------------------------------------------------------------------- */
 
 static int open_workers(struct worker *workers, const struct write_spec *spec,
                         const char *path, const char *path_of_url, struct lido_error *err)
