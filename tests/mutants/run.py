@@ -78,7 +78,8 @@ class Copy:
             ['meson', 'introspect', '--tests', self.build], capture_output=True, text=True,
             check=True).stdout)
         return {test['name']: test for test in known
-                if not {s.split(':')[-1] for s in test['suite']} & {'lint', 'docs', 'bench'}}
+                if not {s.split(':')[-1] for s in test['suite']}
+                & {'lint', 'docs', 'bench', 'model'}}
 
     def try_fault(self, fault):
         """The name of the test that noticed, or None; raises if it cannot be built."""
