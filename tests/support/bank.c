@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is written down stands in memory that all processes of the test share, so it is there
- * when one of them was killed.
+ * What is written down stands in a file that all processes have in memory, so it is there when
+ * one of them was killed.
  *
  * Threads: each clerk has a number of its own there.
  */
@@ -9,6 +9,7 @@
 #include "tests/support/other_process.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 #define EACH     1000
 
 static char folder[60], path[80];
-static const char *journal_mode;
+static char journal_mode[40];     /* "": as it is */
 static atomic_long *written_down; /* of BANK_CLERKS; NULL: there is no bank */
 
 static void run(sqlite3 *db, const char *sql)
@@ -30,12 +31,39 @@ static void run(sqlite3 *db, const char *sql)
                  sqlite3_errmsg(db));
 }
 
+static void map_book(int flags)
+{
+    const size_t size = BANK_CLERKS * sizeof *written_down;
+    char name[100];
+    int file;
+
+    snprintf(name, sizeof name, "%s-book", path);
+    file = open(name, flags, 0600);
+    if (file < 0 || ftruncate(file, (off_t)size) != 0)
+        abort();
+    written_down = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (written_down == MAP_FAILED)
+        abort();
+    close(file);
+}
+
+const char *bank_folder(void)
+{
+    return folder;
+}
+
+void bank_join(const char *folder_of_bank)
+{
+    snprintf(path, sizeof path, "%s/a.db", folder_of_bank);
+    map_book(O_RDWR);
+}
+
 void bank_make(const char *journal)
 {
     char text[60];
     sqlite3 *db;
 
-    journal_mode = journal;
+    snprintf(journal_mode, sizeof journal_mode, "&journal_mode=%s", journal);
     snprintf(folder, sizeof folder, "%s/lido-bank-XXXXXX",
              access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
     cr_assert_not_null(mkdtemp(folder));
@@ -49,15 +77,13 @@ void bank_make(const char *journal)
             " INSERT INTO clerks SELECT i, 0 FROM k;"
             "INSERT INTO accounts SELECT id, 1000 FROM clerks WHERE id < 8");
     cr_assert_eq(sqlite3_close(db), SQLITE_OK);
-    written_down = mmap(NULL, BANK_CLERKS * sizeof *written_down, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    cr_assert_neq(written_down, MAP_FAILED);
+    map_book(O_CREAT | O_RDWR);
     other_start(path);
 }
 
 void bank_remove(void)
 {
-    static const char *const endings[] = { "", "-journal", "-wal", "-shm", "-lido" };
+    static const char *const endings[] = { "", "-journal", "-wal", "-shm", "-book" };
     char name[100];
 
     if (written_down == NULL)
@@ -78,7 +104,7 @@ const char *bank_url(const char *more)
 
     snprintf(url, sizeof url,
              "sqlite:///%s?pool=queue&pool_size=%d&max_overflow=0&timeout=100"
-             "&pool_timeout=100&journal_mode=%s%s",
+             "&pool_timeout=100%s%s",
              path, BANK_CLERKS, journal_mode, more);
     return url;
 }
@@ -278,13 +304,36 @@ static sqlite3_int64 ask(sqlite3 *db, const char *sql, const char *when)
     return answer;
 }
 
-void bank_expect_sound(int killed, const char *when)
+static sqlite3 *look(void)
 {
-    char sql[100];
     sqlite3 *db;
 
     cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 60000); /* for who tidies up after one that was killed */
+    return db;
+}
+
+static long made_by(sqlite3 *db, int number, const char *when)
+{
+    char sql[100];
+
+    snprintf(sql, sizeof sql, "SELECT made FROM clerks WHERE id = %d", number);
+    return (long)ask(db, sql, when);
+}
+
+long bank_made(int number)
+{
+    sqlite3 *db = look();
+    long made = made_by(db, number, "a look");
+
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    return made;
+}
+
+void bank_expect_sound(int killed, const char *when)
+{
+    sqlite3 *db = look();
+
     cr_assert_eq(ask(db,
                      "SELECT count(*) FROM pragma_integrity_check "
                      "WHERE integrity_check = 'ok'",
@@ -293,11 +342,8 @@ void bank_expect_sound(int killed, const char *when)
     cr_assert_eq(ask(db, "SELECT sum(amount) FROM accounts", when), ACCOUNTS * EACH,
                  "%s: the sum is another", when);
     for (int i = 0; i < BANK_CLERKS; i++) {
-        const long told = bank_written_down(i);
-        long made;
+        const long told = bank_written_down(i), made = made_by(db, i, when);
 
-        snprintf(sql, sizeof sql, "SELECT made FROM clerks WHERE id = %d", i);
-        made = (long)ask(db, sql, when);
         cr_assert(made == told || (i == killed && made == told + 1),
                   "%s: clerk %d made %ld transfers, and was told of %ld", when, i, made,
                   told);

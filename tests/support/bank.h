@@ -25,6 +25,11 @@
 void bank_make(const char *journal);
 void bank_remove(void);
 
+/* The same bank in a program that this one started: what bank_folder() says here is told to
+   bank_join() there, and stays with the journal mode that the file has. */
+const char *bank_folder(void);
+void bank_join(const char *folder_of_bank);
+
 /* The URL of a queue pool for as many threads as there are clerks, which waits for locks for
    longer than a test lasts; `more` follows as "&key=value". */
 const char *bank_url(const char *more);
@@ -77,6 +82,9 @@ void bank_foreign_end(void);
 
 /* How many transfers of a clerk are written down. */
 long bank_written_down(int number);
+
+/* How many are there, by a connection of its own. */
+long bank_made(int number);
 
 /* The sum, SQLite's own check, and for each clerk the number of its transfers, one more at
    most for `killed` (-1: nobody), whose last one may have been committed unheard. */
