@@ -5,9 +5,10 @@
  *
  * What stands for what (functions of txn/gate.c):
  *
- *     holder, line, is_queued,    the same in struct lido__gate and lido__gate_wait.  The three
- *     is_given, is_woken          queues are one line in order of arrival, with a priority for
- *                                 each who stands in it: a queue's head is the first of its own.
+ *     holder, line, is_queued,    the same in struct lido__gate (NOBODY: not `is_held`) and
+ *     is_given, is_woken          struct lido__gate_wait.  The three queues are one line in order of
+ *                                 arrival, with a priority for each who stands in it: a queue's
+ *                                 head is the first of its own.
  *     due                         is_due(): nobody knows when, but once true it stays so, and
  *                                 those who came first are due first (-DANY_AGE: in any order,
  *                                 as for pools with other `gate_aging_us`)
