@@ -44,13 +44,17 @@ enum phase {
     BEFORE_WRITE,
     HALF_WAY,
     AFTER_WRITE,
+    CHECKS_IN,    /* COMMIT is done; a run is in the gate still */
     AFTER_COMMIT, /* and before it is written down */
     WRITTEN_DOWN,
     IN_COMMIT, /* at the nth call of its files */
 };
 static const char *const phases[] = {
-    "at the gate", "in the gate",  "before it writes", "half way",
-    "written",     "after COMMIT", "written down",     "in COMMIT",
+    [AT_GATE] = "at the gate",           [IN_GATE] = "in the gate",
+    [BEFORE_WRITE] = "before it writes", [HALF_WAY] = "half way",
+    [AFTER_WRITE] = "written",           [CHECKS_IN] = "in its check-in",
+    [AFTER_COMMIT] = "after COMMIT",     [WRITTEN_DOWN] = "written down",
+    [IN_COMMIT] = "in COMMIT",
 };
 static const char *const gates[] = { "&gate=0", "&gate=1", "&gate=1&gate_aging_us=0" };
 #define N_GATES ((int)(sizeof gates / sizeof gates[0]))
@@ -146,6 +150,14 @@ static int on_commit(void *ctx, const struct lido_event *event, struct lido_erro
     return LIDO_OK;
 }
 
+static int on_checkin(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx, (void)event, (void)err;
+    if (plan.phase == CHECKS_IN)
+        stay(VICTIM);
+    return LIDO_OK;
+}
+
 static void must(int rc, const struct lido_error *err)
 {
     if (rc == LIDO_OK)
@@ -169,9 +181,9 @@ static void put_one_in_its_way(void)
 /* Returns if nothing killed it. */
 static void be_victim(void)
 {
-    static const struct lido_events events = { .size = sizeof events,
-                                               .begin = on_begin,
-                                               .commit = on_commit };
+    static const struct lido_events events = {
+        .size = sizeof events, .begin = on_begin, .commit = on_commit, .checkin = on_checkin
+    };
     struct bank_clerk clerk = { .number = VICTIM, .by_runner = plan.by_runner };
     struct lido_error err = LIDO_ERROR_INIT;
     char more[100];
@@ -330,10 +342,10 @@ static void expect_transfers(void)
 
     snprintf(when, sizeof when, "%s%s, %s %d", plan.journal, plan.gate, phases[plan.phase],
              plan.nth);
-    bank_expect_sound(plan.phase == AFTER_COMMIT || plan.phase == IN_COMMIT ? VICTIM : -1,
+    bank_expect_sound(plan.phase >= CHECKS_IN && plan.phase != WRITTEN_DOWN ? VICTIM : -1,
                       when);
     unheard += made > bank_written_down(VICTIM);
-    if (plan.phase < AFTER_COMMIT)
+    if (plan.phase < CHECKS_IN)
         cr_assert_eq(made, BEFORE, "%s: %ld", when, made);
     else if (plan.phase < IN_COMMIT)
         cr_assert_eq(made, BEFORE + 1, "%s: %ld", when, made);
