@@ -10,6 +10,7 @@
 
 #include <criterion/criterion.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,13 @@
 static const char *const gates[] = { "&gate=0", "&gate=1", "&gate=1&gate_aging_us=0" };
 #define N_GATES ((int)(sizeof gates / sizeof gates[0]))
 
+enum does { ASKS, EXECS, RETURNS }; /* a child */
+
 static lido_pool *pool;
 static struct lido_conn idle; /* a lease of the thread that forks */
 static struct bank_team team;
 static bool has_gate;
-static pid_t child;
+static pid_t child; /* -1: this is it */
 static int to_child, from_child;
 
 TestSuite(transfer_fork, .fini = bank_remove, .timeout = 60);
@@ -104,7 +107,7 @@ static void be_program(int to_parent)
 }
 
 /* In the middle of a transfer: all others come, and stand in line if there is one. */
-static void fork_here(bool execs)
+static void fork_here(enum does does)
 {
     struct lido_gate_stats stats = LIDO_GATE_STATS_INIT;
     int there[2], back[2];
@@ -120,14 +123,32 @@ static void fork_here(bool execs)
     if (child == 0) {
         close(there[1]);
         close(back[0]);
-        if (execs)
+        if (does == EXECS)
             be_program(back[1]);
-        be_child(there[0], back[1]);
+        if (does == ASKS)
+            be_child(there[0], back[1]);
+        child = -1;
+        return;
     }
     close(there[0]);
     close(back[1]);
     to_child = there[1];
     from_child = back[0];
+}
+
+/* The child goes back to the transfer, whose next step is to be the last. */
+static void fork_and_return(int number)
+{
+    siginfo_t end;
+
+    (void)number;
+    if (child != 0)
+        return;
+    fork_here(RETURNS);
+    if (child == -1)
+        return;
+    cr_assert_eq(waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT), 0);
+    cr_assert_eq(bank_foreign_begin(), SQLITE_BUSY, "the lock is lost");
 }
 
 static void fork_once(int number)
@@ -137,7 +158,7 @@ static void fork_once(int number)
     (void)number;
     if (child != 0)
         return;
-    fork_here(false);
+    fork_here(ASKS);
     cr_assert_eq(read(from_child, &answer, 1), 1);
     cr_assert_eq(answer, 0, "call %d was not answered LIDO_FORKED", answer);
     cr_assert_eq(bank_foreign_begin(), SQLITE_BUSY, "the lock is lost");
@@ -150,7 +171,7 @@ static void exec_once(int number)
     (void)number;
     if (child != 0)
         return;
-    fork_here(true);
+    fork_here(EXECS);
     cr_assert_eq(read(from_child, &answer, 1), 1, "it has not opened its pool");
     cr_assert_eq(bank_foreign_begin(), SQLITE_BUSY, "the lock is lost");
 }
@@ -166,17 +187,22 @@ static void expect_end(void)
     child = 0;
 }
 
-static void play(const char *gate, void (*half_way)(int number), bool execs)
+static void play(const char *gate, bool by_runner, void (*half_way)(int number))
 {
-    struct bank_clerk self = { .number = 1, .half_way = half_way };
+    struct bank_clerk self = { .number = 1, .by_runner = by_runner, .half_way = half_way };
     struct lido_error err = LIDO_ERROR_INIT;
+    int rc;
 
     bank_make("wal");
     has_gate = strcmp(gate, "&gate=0") != 0;
     pool = bank_open(gate);
     cr_assert_eq(lido_pool_checkout(pool, &idle, NULL, &err), LIDO_OK, "%s", err.text);
-    for (int i = 0; i < EACH; i++)
-        cr_assert_eq(bank_transfer(&self, pool, &err), LIDO_OK, "%s", err.text);
+    for (int i = 0; i < EACH; i++) {
+        rc = bank_transfer(&self, pool, &err);
+        if (child == -1)
+            _exit(rc == LIDO_FORKED ? 0 : 1);
+        cr_assert_eq(rc, LIDO_OK, "%s", err.text);
+    }
     cr_assert_eq(bank_team_end(&team), LIDO_OK);
     for (int i = 0; i < EACH; i++)
         bank_foreign_transfer();
@@ -186,19 +212,28 @@ static void play(const char *gate, void (*half_way)(int number), bool execs)
     cr_assert_eq(bank_transfer(&self, pool, &err), LIDO_OK, "%s", err.text);
     cr_assert_eq(lido_conn_checkin(&idle, NULL, &err), LIDO_OK, "%s", err.text);
     lido_pool_free(pool);
-    cr_assert_eq(bank_written_down(PROGRAM), execs ? EACH : 0);
+    cr_assert_eq(bank_written_down(PROGRAM), half_way == exec_once ? EACH : 0);
     bank_expect_sound(-1, gate);
     bank_remove();
 }
 
+static void play_all(void (*half_way)(int number))
+{
+    for (int i = 0; i < 2 * N_GATES; i++)
+        play(gates[i / 2], i % 2 == 0, half_way);
+}
+
 Test(transfer_fork, a_child_is_told_and_the_gate_goes_on)
 {
-    for (int i = 0; i < N_GATES; i++)
-        play(gates[i], fork_once, false);
+    play_all(fork_once);
+}
+
+Test(transfer_fork, a_child_that_goes_back_to_the_transfer_is_told_and_ends_nothing)
+{
+    play_all(fork_and_return);
 }
 
 Test(transfer_fork, a_child_that_becomes_another_program_has_a_pool_of_its_own)
 {
-    for (int i = 0; i < N_GATES; i++)
-        play(gates[i], exec_once, true);
+    play_all(exec_once);
 }
