@@ -14,22 +14,30 @@ should see it, and the text in that file with what stands there instead:
         if (true)
     >>>>
 
-The text must be there exactly once, so a fault that no longer fits is an error.  Faults are
-put into a copy of the sources, one after the other, in as many copies as there are
-processors.  The tests that are named run first, then all others, until one fails.
+The text must be there exactly once, so a fault that no longer fits is an error.  First each
+test that is named must pass on the sources as they are.  Then faults are put into a copy of
+the sources, one after the other, in as many copies as there are processors.  The tests that
+are named run first, then all others, the quick ones before the slow, until one fails.
+
+What is built is what the next test needs.  It is neither optimised nor has it a debugger's
+names: that compiles in a third of the time.
 """
 import argparse
 import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 300  # for one test; one that hangs has noticed
+LEAST_SECONDS, TIMES_ITS_OWN = 30, 20  # for one of which it is known how long it takes
+LEFT_OUT = {'build', '.git'}
 
 
 class Fault:
@@ -50,6 +58,7 @@ class Fault:
         text = (ROOT / self.file).read_text()
         if text.count(self.old) != 1:
             sys.exit(f'{path.name}: its text is {text.count(self.old)} times in {self.file}')
+        self.text = text.replace(self.old, self.new)
 
 
 class Copy:
@@ -57,92 +66,185 @@ class Copy:
 
     def __init__(self, where):
         self.source, self.build = where / 'source', where / 'build'
-        shutil.rmtree(self.source, ignore_errors=True)
-        shutil.copytree(ROOT, self.source, ignore=shutil.ignore_patterns('build', '.git'))
+        self.planted = None  # the file that has a fault
+        self.said = ''       # by the last test
+        self.seconds = {'build': 0.0, 'run': 0.0}
+        self.renew_source()
         if not (self.build / 'build.ninja').exists():
-            self.call('meson', 'setup', self.build, self.source, '-Doptimization=1',
-                      '-Ddocs=disabled', '-Dzdb=disabled')
+            self.call('meson', 'setup', self.build, self.source, '-Doptimization=0',
+                      '-Ddebug=false', '-Ddocs=disabled', '-Dzdb=disabled')
         self.call('ninja', '-C', self.build, 'build.ninja')  # in case tests have come or gone
         self.tests = self.read_tests()
-        self.sound = set()  # tests that were seen to pass on sound sources
-        self.said = ''      # by the last test
+
+    def renew_source(self):
+        """Writes what differs, and that alone is built again: also what a fault was left in."""
+        mine = set()
+        for folder, folders, names in os.walk(ROOT):
+            folders[:] = [name for name in folders if name not in LEFT_OUT]
+            to = self.source / Path(folder).relative_to(ROOT)
+            to.mkdir(parents=True, exist_ok=True)
+            for path, copy in ((Path(folder, name), to / name) for name in names):
+                mine.add(copy)
+                if not copy.exists() or path.read_bytes() != copy.read_bytes():
+                    shutil.copyfile(path, copy)
+                shutil.copymode(path, copy)
+        for copy in [path for path in self.source.rglob('*') if not path.is_dir()]:
+            if copy not in mine:
+                copy.unlink()
 
     def call(self, *command):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            sys.exit(f'{" ".join(map(str, command))}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}')
+            raise RuntimeError(f'{" ".join(map(str, command))}:\n'
+                               f'{done.stdout[-3000:]}{done.stderr[-3000:]}')
+
+    def introspect(self, what):
+        return json.loads(subprocess.run(
+            ['meson', 'introspect', what, self.build], capture_output=True, text=True,
+            check=True).stdout)
 
     def read_tests(self):
-        """The command and the environment of each test that may notice something."""
-        known = json.loads(subprocess.run(
-            ['meson', 'introspect', '--tests', self.build], capture_output=True, text=True,
-            check=True).stdout)
-        return {test['name']: test for test in known
-                if not {s.split(':')[-1] for s in test['suite']}
-                & {'lint', 'docs', 'bench', 'model'}}
+        """What is known of each test that may notice something; those with short timeouts first."""
+        files = {target['id']: target['filename'] for target in self.introspect('--targets')}
+        known = sorted((test for test in self.introspect('--tests')
+                        if not {s.split(':')[-1] for s in test['suite']} 
+                         & {'lint', 'docs', 'bench', 'model'}),
+                       key=lambda test: test['timeout'])
+        for test in known:
+            test['needs'] = [os.path.relpath(file, self.build)
+                             for id in test['depends'] for file in files[id]]
+        return {test['name']: test for test in known}
 
-    def try_fault(self, fault):
-        """The name of the test that noticed, or None; raises if it cannot be built."""
-        while True:
-            by = self.first_to_notice(fault)
-            if by is None or self.is_sound(by):
-                return by
-            print(f'{by} fails without any fault, and is passed over:\n{self.said}', flush=True)
-            del self.tests[by]
+    def plant(self, fault):
+        """Puts it in, in the place of the last; None: puts the last one right."""
+        if self.planted and (fault is None or fault.file != self.planted):
+            (self.source / self.planted).write_text((ROOT / self.planted).read_text())
+        if fault:
+            (self.source / fault.file).write_text(fault.text)
+        self.planted = fault and fault.file
 
-    def first_to_notice(self, fault):
-        path = self.source / fault.file
-        text = path.read_text()
-        path.write_text(text.replace(fault.old, fault.new))
+    def notices(self, name, longest=SECONDS):
+        """Whether the test fails; raises if it cannot be built."""
+        test, began = self.tests[name], time.monotonic()
+        self.call('ninja', '-C', self.build, *test['needs'])
+        built = time.monotonic()
+        self.seconds['build'] += built - began
+        command = list(test['cmd'])
+        if name == 'oracle':
+            command += ['--count', '400', '--stop-after', '1']
+        status, out = run(command, {**os.environ, **test['env']}, self.build, longest)
+        self.seconds['run'] += time.monotonic() - built
+        self.said = f'{out[-1500:]}\n{status}'
+        return status not in ('exit status 0', 'exit status 77')
+
+
+def run(command, env, folder, longest):
+    """How it ended, and its output.  What it has started ends with it."""
+    with subprocess.Popen(command, env=env, cwd=folder, text=True, errors='replace',
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, start_new_session=True) as process:
         try:
-            first = [name for name in fault.tests if name in self.tests]
-            return next((name for name in first + [n for n in self.tests if n not in first]
-                         if self.notices(self.tests[name])), None)
-        finally:
-            path.write_text(text)
+            out = process.communicate(timeout=longest)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return f'still running after {longest:.0f} s', process.communicate()[0]
+    return f'exit status {process.returncode}', out
 
-    def is_sound(self, name):
+
+class Crew:
+    """The workers, each with a copy, and what they share."""
+
+    def __init__(self, arguments, chosen):
+        self.arguments, self.n_all = arguments, len(chosen)
+        self.n = max(1, min(arguments.jobs, len(chosen)))
+        self.results, self.errors = [], []
+        self.sound = {}  # seconds that a test took on sound sources, where it passes
+        self.unsound = set()
+        self.named, self.by_file = queue.SimpleQueue(), queue.SimpleQueue()
+        for name in sorted({name for fault in chosen for name in fault.tests}):
+            self.named.put(name)
+        files = sorted({fault.file for fault in chosen})
+        for file in sorted(files, key=lambda name: -sum(f.file == name for f in chosen)):
+            self.by_file.put([fault for fault in chosen if fault.file == file])
+        self.all_sound = threading.Barrier(self.n)
+
+    def run(self):
+        threads = [threading.Thread(target=self.work, args=(self.arguments.where / str(i),))
+                   for i in range(self.n)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def work(self, where):
+        try:
+            copy = Copy(where)
+            for name in drain(self.named):
+                self.check_named(copy, name)
+            self.all_sound.wait()
+            if self.errors:
+                return
+            for faults in drain(self.by_file):
+                for fault in faults:
+                    self.judge(copy, fault)
+        except threading.BrokenBarrierError:
+            pass  # another says why
+        except (RuntimeError, subprocess.CalledProcessError) as error:
+            self.errors.append(str(error))
+            self.all_sound.abort()
+
+    def check_named(self, copy, name):
+        if name not in copy.tests:
+            self.errors.append(f'a fault names {name}, which is not among the tests')
+        elif not self.is_sound(copy, name):
+            self.errors.append(f'{name} fails without any fault:\n{copy.said}')
+
+    def is_sound(self, copy, name):
         """Whether the test passes on the sources as they are."""
-        if name not in self.sound and not self.notices(self.tests[name]):
-            self.sound.add(name)
+        if name not in self.sound and name not in self.unsound:
+            before = copy.seconds['run']
+            copy.plant(None)
+            if copy.notices(name):
+                self.unsound.add(name)
+            else:
+                self.sound[name] = copy.seconds['run'] - before
         return name in self.sound
 
-    def notices(self, test):
-        wanted = [arg for arg in test['cmd'] if str(arg).startswith(str(self.build))]
-        targets = [os.path.relpath(arg, self.build) for arg in wanted]
-        built = subprocess.run(['ninja', '-C', self.build, *targets], capture_output=True,
-                               text=True, check=False)
-        if built.returncode != 0:
-            raise RuntimeError(built.stdout[-1500:])
-        command = list(test['cmd'])
-        if test['name'] == 'oracle':
-            command += ['--count', '400', '--stop-after', '1']
+    def judge(self, copy, fault):
+        copy.seconds = {'build': 0.0, 'run': 0.0}
         try:
-            done = subprocess.run(command, env={**os.environ, **test['env']}, text=True,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, errors='replace',
-                                  timeout=SECONDS, check=False, cwd=self.build)
-        except subprocess.TimeoutExpired:
-            self.said = f'still running after {SECONDS} s'
-            return True
-        self.said = f'exit status {done.returncode}\n{done.stdout[-1500:]}'
-        return done.returncode not in (0, 77)
+            by = self.first_to_notice(copy, fault)
+            verdict = f'killed by {by}' if by else 'SURVIVED'
+        except RuntimeError as error:
+            by, verdict = None, f'INVALID: {error}'
+        self.results.append((fault, by))
+        times = ''.join(f'  {what} {s:.1f} s' for what, s in copy.seconds.items())
+        print(f'{len(self.results):3} of {self.n_all}  {fault.name:34} {verdict}'
+              f'{times if self.arguments.times else ""}', flush=True)
+
+    def first_to_notice(self, copy, fault):
+        """The name of the test that noticed, or None."""
+        for name in fault.tests + [name for name in copy.tests if name not in fault.tests]:
+            if name in self.unsound:
+                continue
+            longest = SECONDS
+            if name in self.sound:
+                longest = min(SECONDS, max(LEAST_SECONDS, TIMES_ITS_OWN * self.sound[name]))
+            copy.plant(fault)
+            if copy.notices(name, longest):
+                if self.is_sound(copy, name):
+                    return name
+                print(f'{name} fails without any fault, and is passed over:\n{copy.said}',
+                      flush=True)
+        return None
 
 
-def work(where, faults, results, n_all):
-    copy = Copy(where)
+def drain(items):
     while True:
         try:
-            fault = faults.get_nowait()
+            yield items.get_nowait()
         except queue.Empty:
             return
-        try:
-            by = copy.try_fault(fault)
-            verdict = f'killed by {by}' if by else 'SURVIVED'
-        except (RuntimeError, KeyError) as error:
-            by, verdict = None, f'INVALID: {error}'
-        results.append((fault, by))
-        print(f'{len(results):3} of {n_all}  {fault.name:34} {verdict}', flush=True)
 
 
 def main():
@@ -150,25 +252,21 @@ def main():
     parser.add_argument('names', nargs='*', help='faults; all if none is named')
     parser.add_argument('--where', type=Path, default=ROOT / 'build' / 'mutants')
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
+    parser.add_argument('--times', action='store_true', help='show how long each fault took')
     arguments = parser.parse_args()
+    arguments.where = arguments.where.resolve()
     chosen = [Fault(path) for path in sorted(Path(__file__).parent.glob('*.fault'))
               if not arguments.names or path.stem in arguments.names]
-    faults, results = queue.SimpleQueue(), []
-    for fault in chosen:
-        faults.put(fault)
-    threads = [threading.Thread(target=work, args=(arguments.where / str(i), faults, results,
-                                                   len(chosen)))
-               for i in range(max(1, min(arguments.jobs, len(chosen))))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    killed = sum(by is not None for _, by in results)
-    for fault, by in results:
+    crew = Crew(arguments, chosen)
+    crew.run()
+    for fault, by in crew.results:
         if by is None:
             print(f'survived: {fault.name} ({fault.file}): {fault.what}')
+    for error in crew.errors:
+        print(error)
+    killed = sum(by is not None for _, by in crew.results)
     print(f'{killed} killed, {len(chosen) - killed} survived')
-    return killed != len(chosen) or not chosen
+    return killed != len(chosen) or not chosen or bool(crew.errors)
 
 
 if __name__ == '__main__':
