@@ -21,7 +21,7 @@
 
 /* What a child was answered. */
 struct answers {
-    int open, checkout, stats, holders, visits, close;
+    int open, checkout, stats, gate_stats, holders, visits, close;
     int hooks, checkin, begin, commit, outcome, rollback, state, hand_over, set_label;
     int savepoint, savepoint_next, rollback_to, release, set_isolation;
     int limit, conn_cancel, check, fire, is_fired;
@@ -114,6 +114,7 @@ static int count_visit(void *ctx, const struct lido_holder *holder)
 static void call_all(struct answers *out, struct lido_conn *conn)
 {
     struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
+    struct lido_gate_stats gate = LIDO_GATE_STATS_INIT;
     struct lido_error error = LIDO_ERROR_INIT;
     struct lido_conn more = { conn, 1 };
     struct lido_savepoint point;
@@ -127,6 +128,7 @@ static void call_all(struct answers *out, struct lido_conn *conn)
     out->checkout = lido_pool_checkout(pool, &more, NULL, &error);
     out->is_empty_after_checkout = more.cell == NULL;
     out->stats = lido_pool_stats(pool, &stats, &error);
+    out->gate_stats = lido_gate_stats(pool, &gate, &error);
     out->holders = lido_pool_holders(pool, count_visit, &out->visits, &error);
     out->sqlite = lido_conn_sqlite(conn);
     out->handle = lido_conn_handle(conn);
@@ -167,6 +169,7 @@ static void expect_all_forked(const struct answers *answers)
     cr_assert_eq(answers->checkout, LIDO_FORKED);
     cr_assert(answers->is_empty_after_checkout);
     cr_assert_eq(answers->stats, LIDO_FORKED);
+    cr_assert_eq(answers->gate_stats, LIDO_FORKED);
     cr_assert_eq(answers->holders, LIDO_FORKED);
     cr_assert_eq(answers->visits, 0);
     cr_assert_null(answers->sqlite);

@@ -40,7 +40,7 @@ static void drop_gate(void)
     lido__gate_drop(gate);
 }
 
-TestSuite(gate, .init = find_gate, .fini = drop_gate);
+TestSuite(gate, .init = find_gate, .fini = drop_gate, .timeout = 30);
 
 static int stop(const struct lido__gate_wait *self)
 {
@@ -269,6 +269,7 @@ Test(gate, a_wait_ends_at_its_deadline)
     cr_expect_eq(await(&man), SQLITE_BUSY);
     cr_expect_eq(count_waiting(), 0);
     cr_expect_eq(counts().timeouts, 1);
+    cr_expect_eq(counts().stopped, 0);
     cr_expect_eq(counts().entered, 1);
     lido__gate_leave(gate);
     cr_expect_eq(counts().handed_over, 0, "nobody is there any more");
@@ -400,6 +401,29 @@ Test(gate, it_tells_who_is_in_and_who_waits)
     lido__gate_look(gate, &view);
     cr_expect_not(view.is_held);
     cr_expect_eq(view.shown, 0);
+}
+
+Test(gate, whoever_came_first_is_shown_first)
+{
+    static const enum lido__gate_priority priorities[] = { LIDO__GATE_HIGH, LIDO__GATE_LOW,
+                                                           LIDO__GATE_NORMAL,
+                                                           LIDO__GATE_LOW };
+    struct lido__gate_view view;
+    struct man men[4];
+
+    hold();
+    for (int i = 0; i < 4; i++) {
+        prepare(&men[i], "");
+        men[i].wait.priority = priorities[i];
+        send(&men[i]);
+    }
+    lido__gate_look(gate, &view);
+    cr_assert_eq(view.shown, 4);
+    for (int i = 0; i < 4; i++)
+        cr_expect_eq(view.waiters[i].priority, priorities[i], "%d", i);
+    lido__gate_leave(gate);
+    for (int i = 0; i < 4; i++)
+        await(&men[i]);
 }
 
 Test(gate, a_view_has_room_for_so_many)

@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,10 +106,15 @@ Test(gated, who_comes_second_waits_for_the_commit)
 {
     lido_pool *second = open_with("", 1000);
     struct lido_conn conn = handy_take(pool);
+    struct lido_gate_stats stats;
     struct worker worker;
 
     begin(&conn, LIDO_IMMEDIATE);
     let_wait(&worker, second); /* the gate is the file's, not the pool's */
+    stats = stats_of(pool);
+    cr_expect_eq(stats.shown, 1);
+    cr_expect_eq(stats.waiters[0].priority, LIDO_GATE_NORMAL);
+    cr_expect_neq(stats.waiters[0].lease.thread, stats.holder.thread);
     cr_assert_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK);
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
@@ -136,6 +142,7 @@ Test(gated, past_the_timeout_it_says_who_is_in)
     cr_expect_not_null(strstr(worker.err.text, "import for 1000 ms"), "%s",
                        worker.err.text);
     cr_expect_eq(stats_of(pool).timeouts, 1);
+    cr_expect_eq(stats_of(pool).stopped, 0);
     let_go(&worker);
     handy_give(&conn);
 }
@@ -162,6 +169,7 @@ Test(gated, a_cancelled_lease_waits_no_more)
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_CANCELLED, "%s", worker.err.text);
     cr_expect_eq(stats_of(pool).stopped, 1);
+    cr_expect_eq(stats_of(pool).timeouts, 0);
     let_go(&worker);
     handy_give(&conn);
 }
@@ -222,9 +230,33 @@ Test(gated, a_thread_does_not_wait_for_itself)
     cr_expect_eq(lido_txn_begin(&other, LIDO_IMMEDIATE, &handy_err), LIDO_DEADLOCK);
     cr_expect_eq(handy_err.code, LIDO_DEADLOCK);
     cr_expect_eq(lido_txn_state(&other), LIDO_TXN_NONE);
+    cr_expect_eq(stats_of(pool).deadlocks, 1);
+    cr_expect_eq(stats_of(pool).timeouts, 0);
     handy_give(&conn);
     begin(&other, LIDO_IMMEDIATE);
     handy_give(&other);
+}
+
+/* Another thread may be at work with the lease that is in, and end it. */
+Test(gated, where_threads_are_not_checked_a_thread_waits_though_it_be_for_itself)
+{
+    struct lido_pool_options options = handy_options("queue");
+    struct lido_conn conn, other;
+    lido_pool *unchecked;
+
+    options.check_same_thread = 0;
+    options.timeout_ms = 2;
+    options.clock = NULL; /* nobody else is there to move it */
+    unchecked = handy_open_url(url, &options);
+    conn = handy_take(unchecked);
+    other = handy_take(unchecked);
+    begin(&conn, LIDO_IMMEDIATE);
+    cr_expect_eq(lido_txn_begin(&other, LIDO_IMMEDIATE, &handy_err), SQLITE_BUSY, "%s",
+                 handy_err.text);
+    cr_expect_eq(stats_of(unchecked).waited, 1);
+    handy_give(&other);
+    handy_give(&conn);
+    lido_pool_free(unchecked);
 }
 
 Test(gated, one_that_reads_does_not_wait)
@@ -381,6 +413,17 @@ Test(gated, a_hook_that_raises_the_mode_makes_it_enter)
     cr_expect_not(is_held());
 }
 
+Test(gated, who_is_in_already_enters_no_second_time)
+{
+    struct lido_conn conn = handy_take(pool);
+
+    add_begin(raise_mode);
+    begin(&conn, LIDO_IMMEDIATE);
+    cr_expect_eq(stats_of(pool).entered, 1);
+    handy_give(&conn);
+    cr_expect_not(is_held());
+}
+
 Test(gated, a_hook_that_has_the_lock_is_in)
 {
     struct lido_conn conn = handy_take(pool);
@@ -450,4 +493,37 @@ Test(gated, statistics_want_a_pool_and_a_size)
     cr_expect_eq(lido_gate_stats(pool, &stats, &handy_err), SQLITE_MISUSE);
     stats.size = 0;
     cr_expect_eq(lido_gate_stats(pool, &stats, &handy_err), SQLITE_MISUSE);
+}
+
+Test(gated, statistics_fill_what_an_older_program_has_room_for)
+{
+    struct lido_gate_stats stats = LIDO_GATE_STATS_INIT;
+    struct lido_conn conn = handy_take(pool);
+
+    begin(&conn, LIDO_IMMEDIATE);
+    stats.size = offsetof(struct lido_gate_stats, held_ns);
+    stats.held_ns = -7;
+    cr_assert_eq(lido_gate_stats(pool, &stats, &handy_err), LIDO_OK);
+    cr_expect_eq(stats.size, offsetof(struct lido_gate_stats, held_ns));
+    cr_expect(stats.is_held);
+    cr_expect_eq(stats.held_ns, -7, "it has no room for this");
+    stats.size = sizeof stats.size - 1;
+    cr_expect_eq(lido_gate_stats(pool, &stats, &handy_err), SQLITE_MISUSE);
+    handy_give(&conn);
+}
+
+Test(gated, the_last_pool_takes_the_counts_with_it)
+{
+    struct lido_conn conn = handy_take(pool);
+
+    begin(&conn, LIDO_IMMEDIATE);
+    handy_give(&conn);
+    cr_assert_eq(lido_pool_dispose(pool, &handy_err), LIDO_OK);
+    cr_expect_eq(stats_of(pool).entered, 1, "no connection is open");
+    lido_pool_free(pool);
+    pool = open_with("", 1000);
+    conn = handy_take(pool);
+    cr_expect(stats_of(pool).has_gate);
+    cr_expect_eq(stats_of(pool).entered, 0);
+    handy_give(&conn);
 }
