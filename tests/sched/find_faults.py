@@ -15,8 +15,13 @@ that is wanted alone.  Each file in tests/sched/faults/ is a fault:
     ...what stands there instead...
     end
 
-with as many files and replacements as it needs.  Only what is changed is compiled: of a header
-whatever includes it.  It must find all of them: the last line says how many it found.
+with as many files and replacements as it needs.  One that few schedules of one scenario show
+says which that is, and no other is played:
+
+    scenario cancel-static
+
+Only what is changed is compiled: of a header whatever includes it.  It must find all of them:
+the last line says how many it found.
 """
 
 import concurrent.futures
@@ -33,12 +38,14 @@ FOLDERS = ["base", "hooks", "driver", "pool", "txn", "engine"]
 
 
 def read_fault(path):
-    """The changes of a fault: [file, old, new] each."""
-    changes, file, old, new, part = [], None, [], [], None
+    """The changes of a fault, [file, old, new] each, and the scenario to play, or None."""
+    changes, scenario, file, old, new, part = [], None, None, [], [], None
     for line in path.read_text().split("\n"):
         if part is None:
             if line.startswith("file "):
                 file = line[5:].strip()
+            elif line.startswith("scenario "):
+                scenario = line[9:].strip()
             elif line == "replace":
                 part, old, new = "old", [], []
             elif line and not line.startswith("#"):
@@ -52,13 +59,13 @@ def read_fault(path):
             (old if part == "old" else new).append(line)
     if part is not None or not changes:
         raise ValueError(f"{path.name}: it has no end, or changes nothing")
-    return changes
+    return changes, scenario
 
 
-def plant(fault, root, folder):
+def plant(fault, changes, root, folder):
     """Writes the changed files below folder; answers their names."""
     texts = {}
-    for file, old, new in read_fault(fault):
+    for file, old, new in changes:
         text = texts.get(file) or (root / file).read_text()
         if text.count(old) != 1:
             raise ValueError(
@@ -90,10 +97,10 @@ def included_by(root, headers):
         reached |= more
 
 
-def build(fault, root, work, archives, command, flags):
+def build(fault, changes, root, work, archives, command, flags):
     """The scheduler with that fault."""
     folder = work / fault.name
-    changed = plant(fault, root, folder)
+    changed = plant(fault, changes, root, folder)
     sources = {name for name in changed if name.endswith(".c")}
     sources |= included_by(root, [name for name in changed if name.endswith(".h")])
     paths = [folder / name if name in changed else root / name for name in sorted(sources)]
@@ -119,9 +126,11 @@ def find(fault, *how):
     """What the scheduler says of that fault, and whether it found it."""
     began = time.monotonic()
     try:
-        program = build(fault, *how)
+        changes, scenario = read_fault(fault)
+        program = build(fault, changes, *how)
+        chosen = ["--scenario", scenario] if scenario else []
         run = subprocess.run(
-            [str(program), "--count", SEEDS],
+            [str(program), *chosen, "--count", SEEDS],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
