@@ -9,6 +9,8 @@
 
 #include <criterion/criterion.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,6 +212,59 @@ Test(txn_limit, on_a_static_pool_the_wait_for_anothers_ends)
 Test(txn_limit, the_wait_for_the_lock_ends)
 {
     wait_for_another("queue", 6);
+}
+
+/* A clock that goes on by a tenth of a millisecond whenever it is read. */
+#define TICK_NS INT64_C(100000)
+static _Atomic int64_t ticking_ns;
+static _Atomic bool has_ended;
+
+static int64_t read_ticking(void *ctx)
+{
+    (void)ctx;
+    return atomic_fetch_add(&ticking_ns, TICK_NS);
+}
+
+static void begin_in_time(struct worker *worker)
+{
+    worker->rc = lido_txn_limit(&worker->conn, 7, &worker->err);
+    if (worker->rc == LIDO_OK)
+        worker->rc = lido_txn_begin(&worker->conn, LIDO_IMMEDIATE, &worker->err);
+    atomic_store(&has_ended, true);
+}
+
+/* Its steps are of a millisecond, and the limit lies between two. */
+Test(txn_limit, the_wait_for_the_lock_does_not_sleep_past_it)
+{
+    static const struct lido_clock ticking = { sizeof ticking, NULL, read_ticking,
+                                               read_ticking };
+    struct lido_pool_options options = handy_options("queue");
+    struct worker worker;
+    struct lido_conn conn;
+    int64_t took_ns;
+    lido_pool *pool;
+
+    options.clock = &ticking;
+    options.gate = 0;
+    pool = handy_open_url(url, &options);
+    conn = handy_take(pool);
+    begin(&conn);
+    worker_start(&worker, pool);
+    worker_tell(&worker, worker_take);
+    took_ns = -atomic_load(&ticking_ns);
+    worker_ask(&worker, begin_in_time);
+    while (!atomic_load(&has_ended)) {
+        lido_clock_moved(&ticking);
+        sched_yield();
+    }
+    took_ns += atomic_load(&ticking_ns);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, LIDO_TXN_TIMEOUT, "%d %s", worker.rc, worker.err.text);
+    cr_expect_leq(took_ns, 7 * INT64_C(1000000) + 6 * TICK_NS, "%lld", (long long)took_ns);
+    worker_tell(&worker, worker_give);
+    worker_end(&worker);
+    handy_give(&conn);
+    lido_pool_free(pool);
 }
 
 Test(txn_limit, the_lease_s_own_beats_the_pool_s)
