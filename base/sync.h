@@ -31,6 +31,7 @@ enum lido__rank {
     LIDO_RANK_DRIVER,  /* driver/registry.c */
     LIDO_RANK_GATES,   /* txn/gate.c: the list of gates */
     LIDO_RANK_GATE,    /* a gate's: who is in, who waits */
+    LIDO_RANK_FILES,   /* txn/sidecar.c: what is open, and who opens one */
     LIDO_RANK_SLAB,    /* pool/slab.c */
     LIDO_RANK_CLOCK,   /* base/clock.c: the list of those who wait on a host's clock */
     LIDO_RANK_PARK,    /* a parker's own: nothing is locked under it */
