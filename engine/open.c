@@ -179,7 +179,7 @@ static int configure(struct lido__pool_config *config, struct lido_pool_options 
     config->is_memory = config->url.is_memory;
     config->needs_anchor = config->url.is_named_memory;
     config->busy_wait = lido__busy_wait;
-    if (config->has_gate)
+    if (config->gate != LIDO_GATE_OFF)
         config->gates = &lido__gates;
     rc = lido__txn_check_mode(config->driver.table, config->begin_mode, LIDO_BAD_OPTION,
                               err);

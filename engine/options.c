@@ -57,6 +57,16 @@ static const struct lido__named autobegins[] = { { "off", LIDO_AUTOBEGIN_OFF },
                                                  { "read", LIDO_AUTOBEGIN_READ },
                                                  { "write", LIDO_AUTOBEGIN_WRITE },
                                                  { NULL, 0 } };
+static const struct lido__named gates[] = {
+    { "off", LIDO_GATE_OFF },
+    { "on", LIDO_GATE_ON },
+    { "process", LIDO_GATE_PROCESS },
+    { "0", LIDO_GATE_OFF },
+    { "1", LIDO_GATE_ON },
+    { "false", LIDO_GATE_OFF },
+    { "true", LIDO_GATE_ON },
+    { NULL, 0 },
+};
 static const struct lido__named profiles[] = { { "server", 1 }, { NULL, 0 } };
 
 #define FROM(field) offsetof(struct lido_pool_options, field)
@@ -111,7 +121,7 @@ const struct lido__option lido__options[] = {
       FROM(session_guard), TO(session_guard), NULL },
     { "txn_limit", "txn_limit_ms", LIDO__OPTION_TIME, -1, ALL, 0, FROM(txn_limit_ms),
       TO(txn_limit_ms), NULL },
-    { "gate", "gate", LIDO__OPTION_TRUTH, 0, ALL, 0, FROM(gate), TO(has_gate), NULL },
+    { "gate", "gate", LIDO__OPTION_WORD, 0, ALL, 0, FROM(gate), TO(gate), gates },
     { "gate_aging_us", "gate_aging_us", LIDO__OPTION_INT, 0, ALL, 0, FROM(gate_aging_us),
       TO(gate_aging_us), NULL },
     { "profile", NULL, LIDO__OPTION_ALONE, 0, ALL, 0, 0, 0, profiles },

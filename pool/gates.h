@@ -7,7 +7,8 @@
 
 /* The write gates of database files, as far as a pool knows of them; txn/gated.c. */
 struct lido__gate_calls {
-    /* A connection was opened: sets `file_gate`, or leaves it NULL.  SQLITE_NOMEM. */
+    /* A connection was opened: sets `file_gate`, or leaves it NULL.  SQLITE_NOMEM,
+       SQLITE_CANTOPEN. */
     int (*find)(struct lido_record *record, struct lido_error *err);
     /* The transaction is over; it may have had no gate.  From any thread that ends it. */
     void (*leave)(struct lido_record *record);

@@ -57,9 +57,9 @@ struct lido__pool_config {
     int begin_mode;
     bool is_autocommit;   /* nothing begins by itself, also if the pool would */
     int64_t txn_limit_ms; /* -1: none */
-    bool has_gate;
+    int gate;             /* LIDO_GATE_... */
     int64_t gate_aging_us;
-    const struct lido__gate_calls *gates; /* NULL: there are none, has_gate or not */
+    const struct lido__gate_calls *gates; /* NULL: there are none, whatever `gate` is */
     int64_t recycle_ms;                   /* -1: never */
     int64_t recycle_jitter_ms;
     int64_t recycle_spacing_ms;

@@ -36,11 +36,16 @@
  * is by value, so the gate has no pointer to one who is in.  One who is handed the gate in the
  * moment in which its time is over, or it is cancelled, has it all the same.
  *
+ * Where the gate is one between processes too, whoever is in takes the lock of its file
+ * (txn/gate_file.c) before it goes on, and gives it back before it leaves: nobody else has to
+ * do with the file.  Who does not get it has never been in.
+ *
  * Threads: any.  No hook, driver or allocation is called under a lock.
  */
 #include "txn/gate.h"
 #include "base/alloc.h"
 #include "pool/pool.h"
+#include "txn/gate_file.h"
 
 #include <string.h>
 
@@ -54,6 +59,9 @@ struct lido__gate {
     /* Constant. */
     uint64_t device;
     uint64_t inode;
+
+    lido__word
+        file; /* a struct lido__gate_file, as soon as somebody asked for it; 0 before */
 
     /* Guarded by gates_lock. */
     unsigned users;
@@ -113,6 +121,11 @@ struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode)
     return gate;
 }
 
+static struct lido__gate_file *file_of(const struct lido__gate *gate)
+{
+    return (struct lido__gate_file *)(uintptr_t)lido__observe(&gate->file);
+}
+
 void lido__gate_share(struct lido__gate *gate)
 {
     lido__mutex_lock(&gates_lock);
@@ -138,6 +151,7 @@ void lido__gate_drop(struct lido__gate *gate)
     if (!is_last)
         return;
     assert(!gate->is_held);
+    lido__gate_file_close(file_of(gate));
     lido__mutex_fini(&gate->lock);
     lido__free(gate);
 }
@@ -147,6 +161,12 @@ int lido__gate_compare(const struct lido__gate *left, const struct lido__gate *r
     if (left->device != right->device)
         return left->device < right->device ? -1 : 1;
     return (left->inode > right->inode) - (left->inode < right->inode);
+}
+
+int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_ns,
+                    struct lido_error *err)
+{
+    return lido__gate_file_open(&gate->file, gate->inode, database, turn_ns, err);
 }
 
 static void append_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
@@ -271,8 +291,9 @@ static void wake(struct lido__gate_wait *woken)
         lido__unpark(&woken->parker);
 }
 
-bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
-                    enum lido__gate_priority priority)
+/* Into that of this process. */
+static bool try_here(struct lido__gate *gate, struct lido__gate_who who,
+                     enum lido__gate_priority priority)
 {
     bool is_in;
 
@@ -284,7 +305,7 @@ bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
     return is_in;
 }
 
-void lido__gate_leave(struct lido__gate *gate)
+static void leave_here(struct lido__gate *gate)
 {
     struct lido__gate_wait *woken;
 
@@ -308,6 +329,23 @@ bool lido__gate_await_leave(struct lido__gate *gate, const struct lido_clock *cl
         lido__bell_wait_locked(&gate->left, &gate->lock, clock, deadline_ns);
     lido__mutex_unlock(&gate->lock);
     return is_held;
+}
+
+void lido__gate_leave(struct lido__gate *gate)
+{
+    lido__gate_file_unlock(file_of(gate));
+    leave_here(gate);
+}
+
+bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
+                    enum lido__gate_priority priority)
+{
+    if (!try_here(gate, who, priority))
+        return false;
+    if (lido__gate_file_try(file_of(gate), who.clock))
+        return true;
+    leave_here(gate);
+    return false;
 }
 
 void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who)
@@ -431,12 +469,12 @@ static void count_locked(struct lido__gate *gate, const struct lido__gate_wait *
     counts->stopped += rc != LIDO_OK && rc != SQLITE_BUSY;
 }
 
-int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
+static int enter_here(struct lido__gate *gate, struct lido__gate_wait *self)
 {
     struct lido__gate_wait *woken = NULL;
     int rc = LIDO_OK;
 
-    if (lido__gate_try(gate, self->who, self->priority))
+    if (try_here(gate, self->who, self->priority))
         return LIDO_OK;
     self->is_queued = self->is_given = self->is_woken = false;
     self->since_ns = lido__wait_ns(self->who.clock);
@@ -459,6 +497,25 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     wake(woken);
     unlisten(self);
     lido__parker_fini(&self->parker);
+    return rc;
+}
+
+int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
+{
+    struct lido__gate_file *file;
+    int rc = enter_here(gate, self);
+
+    file = file_of(gate);
+    if (rc != LIDO_OK || file == NULL)
+        return rc;
+    rc = lido__gate_file_lock(file, self);
+    if (rc == LIDO_OK)
+        return rc;
+    lido__mutex_lock(&gate->lock);
+    gate->counts.timeouts += rc == SQLITE_BUSY;
+    gate->counts.stopped += rc != SQLITE_BUSY;
+    lido__mutex_unlock(&gate->lock);
+    leave_here(gate);
     return rc;
 }
 
@@ -517,6 +574,8 @@ static void view_holder_locked(const struct lido__gate *gate, struct lido__gate_
 
 void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)
 {
+    const struct lido__gate_file *file = file_of(gate);
+
     memset(view, 0, sizeof *view);
     lido__mutex_lock(&gate->lock);
     view->counts = gate->counts;
@@ -525,18 +584,25 @@ void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)
     view_holder_locked(gate, view);
     view_waiters_locked(gate, view);
     lido__mutex_unlock(&gate->lock);
+    view->is_process = file != NULL;
+    if (file != NULL)
+        lido__gate_file_count(file, &view->counts.process_waits,
+                              &view->counts.process_wait_ns);
 }
 
 void lido__gate_describe(struct lido__gate *gate, char *text, size_t size)
 {
     struct lido__gate_view view = { .is_held = false };
+    size_t used;
 
     text[0] = '\0';
     lido__mutex_lock(&gate->lock);
     view_holder_locked(gate, &view);
     lido__mutex_unlock(&gate->lock);
-    if (!view.is_held || view.holder.thread == 0)
-        return;
-    view.holder.age_ns = view.held_ns;
-    lido__holder_describe(&view.holder, "; held by", text, size);
+    if (view.is_held && view.holder.thread != 0) {
+        view.holder.age_ns = view.held_ns;
+        lido__holder_describe(&view.holder, "; held by", text, size);
+    }
+    used = strlen(text);
+    lido__gate_file_describe(file_of(gate), text + used, size - used);
 }

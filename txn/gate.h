@@ -87,11 +87,17 @@ void lido__gate_drop(struct lido__gate *gate); /* NULL: nothing happens */
 /* The order in which who needs several enters them: below 0, 0, above. */
 int lido__gate_compare(const struct lido__gate *left, const struct lido__gate *right);
 
+/* From now on other processes that do the same are in its line, by a file beside `database`
+   (txn/gate_file.h).  Who comes in goes on to come again for `turn_ns`. */
+int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_ns,
+                    struct lido_error *err);
+
 /* Enters if that makes nobody wait who must not be overtaken. */
 bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
                     enum lido__gate_priority priority);
 /* Enters, and waits for it.  SQLITE_BUSY past the deadline; LIDO_DEADLOCK, at once: this thread
-   is in, by another lease; what `stop` said.  *self is forgotten when it returns. */
+   is in, by another lease; what `stop` said; SQLITE_IOERR_LOCK.  *self is forgotten when it
+   returns. */
 int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
 /* Who is in is a lease now, or was. */
@@ -112,9 +118,12 @@ struct lido__gate_counts {
     uint64_t ungated;
     uint64_t wait_ns; /* of all, and of the longest */
     uint64_t max_wait_ns;
+    uint64_t process_waits; /* for other processes, also in vain, and for how long in all */
+    uint64_t process_wait_ns;
 };
 struct lido__gate_view {
     struct lido__gate_counts counts;
+    bool is_process; /* it is in line with other processes */
     bool is_held;
     int64_t held_ns;           /* the holder has been in for so long */
     struct lido_holder holder; /* its lease; `thread` is 0 if that has ended meanwhile */
@@ -127,7 +136,7 @@ struct lido__gate_view {
     } waiters[LIDO__GATE_SHOWN];
 };
 void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view);
-/* "; held by thread 7 label for 12 ms at file.c:3", or nothing. */
+/* "; held by thread 7 label for 12 ms at file.c:3; process 8 has it", or nothing. */
 void lido__gate_describe(struct lido__gate *gate, char *text, size_t size);
 
 #endif

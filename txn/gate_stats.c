@@ -40,6 +40,9 @@ static void tell(const struct lido__gate_view *view, struct lido_gate_stats *sta
     stats->ungated = counts->ungated;
     stats->wait_ns = counts->wait_ns;
     stats->max_wait_ns = counts->max_wait_ns;
+    stats->is_process = view->is_process;
+    stats->process_waits = counts->process_waits;
+    stats->process_wait_ns = counts->process_wait_ns;
 }
 
 int lido_gate_stats(lido_pool *pool, struct lido_gate_stats *stats, struct lido_error *err)

@@ -33,6 +33,17 @@ static struct lido__gate *find_gate(const struct lido_record *record, int *rc)
     return lido__gate_of_database(record, "main", rc);
 }
 
+/* Over other processes too, if the pool is to be in line with them. */
+static int join(const struct lido_record *record, struct lido_error *err)
+{
+    const struct lido__pool_config *config = &record->pool->config;
+
+    if (record->file_gate == NULL || config->gate != LIDO_GATE_PROCESS)
+        return LIDO_OK;
+    return lido__gate_join(record->file_gate, sqlite3_db_filename(record->handle, "main"),
+                           config->gate_aging_us * 1000, err);
+}
+
 /* So that its counts stay while the pool has no connection. */
 static void keep_for_pool(lido_pool *pool, struct lido__gate *gate)
 {
@@ -68,6 +79,12 @@ static int find(struct lido_record *record, struct lido_error *err)
     record->file_gate = find_gate(record, &rc);
     if (rc != LIDO_OK)
         return lido_fail(err, rc, "out of memory for the write gate of a file");
+    rc = join(record, err);
+    if (rc != LIDO_OK) {
+        lido__gate_drop(record->file_gate);
+        record->file_gate = NULL;
+        return rc;
+    }
     if (record->file_gate != NULL)
         keep_for_pool(record->pool, record->file_gate);
     return LIDO_OK;
@@ -119,6 +136,8 @@ int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
     if (rc == LIDO_DEADLOCK)
         return lido_fail(err, rc,
                          "this thread is in the write gate of the file by another lease");
+    if (rc == SQLITE_IOERR_LOCK)
+        return lido_fail(err, rc, "the system did not lock the file of the write gate");
     if (rc != SQLITE_BUSY || err == NULL)
         return rc;
     lido__gate_describe(gate, holder, sizeof holder);

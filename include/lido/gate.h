@@ -29,6 +29,16 @@
  * waits for SQLite's lock as if there were no gate.  A thread that would wait for a gate that
  * another lease of its own is in is told at once, LIDO_DEADLOCK, if the pool knows the threads
  * of its leases (check_same_thread).
+ *
+ * With gate=process the line is one with other processes that say so too.  Whoever is in then
+ * takes a lock for its process on `<database>-gate`, a file beside the database, with its owner
+ * and its mode, that stays empty and is never removed.  Processes come in in the order in which
+ * they came to wait (the first eight of them), and each may come again for `gate_aging_us`; all
+ * is one wait with one deadline.  The lock goes with its process, also if that is killed, and a
+ * forked child has none.  A process that does not say so is in no line: it is as safe, and as
+ * unfair, as without.  On a network's file system, on FUSE and 9P, where files have no locks,
+ * or where the file cannot be made, opening a connection fails with SQLITE_CANTOPEN.  If pools
+ * of one process differ, the gate is one between processes as soon as one of them says so.
  */
 
 #ifdef __cplusplus
@@ -73,11 +83,16 @@ struct lido_gate_stats {
     uint64_t ungated;   /* could not wait, and went on without */
     uint64_t wait_ns;   /* of all together, and of the longest */
     uint64_t max_wait_ns;
+
+    int is_process; /* the line is one with other processes: a pool said gate=process */
+    uint64_t process_waits; /* had to wait for them, also in vain; for how long in all */
+    uint64_t process_wait_ns;
 };
 #define LIDO_GATE_STATS_INIT                                                               \
     {                                                                                      \
         sizeof(struct lido_gate_stats), 0, 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } }, 0, 0,     \
-            { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } } } }, 0, 0, 0, 0, 0, 0, 0, 0, 0        \
+            { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } } } }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0                                                                              \
     }
 
 /*

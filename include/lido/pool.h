@@ -53,6 +53,9 @@ extern "C" {
 #define LIDO_AUTOBEGIN_OFF   0
 #define LIDO_AUTOBEGIN_READ  1
 #define LIDO_AUTOBEGIN_WRITE 2
+#define LIDO_GATE_OFF        0
+#define LIDO_GATE_ON         1
+#define LIDO_GATE_PROCESS    2
 struct lido_pool_options {
     size_t size; /* sizeof this struct */
 
@@ -106,8 +109,9 @@ struct lido_pool_options {
                                  by a pragma, does not reach the next; lido/conn.h (1) */
     int64_t txn_limit_ms;  /* txn_limit: how long a transaction may take, as
                                  lido_txn_limit(); -1: as long as it likes (-1) */
-    int gate;          /* gate: begins that take the lock for writing wait in line for it,
-                                 with all pools of this process on the file (1) */
+    int gate;          /* gate: begins that take the lock for writing wait in line for it:
+                                off; on, with all pools of this process on the file; process,
+                                with other processes too, lido/gate.h (LIDO_GATE_ON) */
     int gate_aging_us; /* gate_aging_us: who has waited there for so many microseconds is
                                  overtaken no more; 0: strictly in order (1 000) */
 
