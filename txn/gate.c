@@ -42,41 +42,8 @@
  *
  * Threads: any.  No hook, driver or allocation is called under a lock.
  */
-#include "txn/gate.h"
 #include "base/alloc.h"
-#include "pool/pool.h"
-#include "txn/gate_file.h"
-
-#include <string.h>
-
-struct queue {
-    struct lido__gate_wait *oldest;
-    struct lido__gate_wait *newest;
-    int64_t length;
-};
-
-struct lido__gate {
-    /* Constant. */
-    uint64_t device;
-    uint64_t inode;
-
-    lido__word
-        file; /* a struct lido__gate_file, as soon as somebody asked for it; 0 before */
-
-    /* Guarded by gates_lock. */
-    unsigned users;
-    struct lido__gate *next;
-
-    struct lido__mutex lock; /* guards all below; rank LIDO_RANK_GATE */
-    bool is_held;
-    struct lido__gate_who holder; /* while it is held */
-    int64_t since_ns;             /* it is in since then, on its age clock */
-    struct queue queues[LIDO__GATE_PRIORITIES];
-    uint64_t arrivals; /* counts those who came to wait */
-    struct lido__bell
-        left; /* rung by who leaves, for those who wait for SQLite's lock alone */
-    struct lido__gate_counts counts;
-};
+#include "txn/gate_state.h"
 
 static struct lido__mutex gates_lock = LIDO_MUTEX_INIT(LIDO_RANK_GATES);
 static struct lido__gate *gates; /* guarded by gates_lock */
@@ -121,11 +88,6 @@ struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode)
     return gate;
 }
 
-static struct lido__gate_file *file_of(const struct lido__gate *gate)
-{
-    return (struct lido__gate_file *)(uintptr_t)lido__observe(&gate->file);
-}
-
 void lido__gate_share(struct lido__gate *gate)
 {
     lido__mutex_lock(&gates_lock);
@@ -151,7 +113,7 @@ void lido__gate_drop(struct lido__gate *gate)
     if (!is_last)
         return;
     assert(!gate->is_held);
-    lido__gate_file_close(file_of(gate));
+    lido__gate_file_close(lido__gate_file_of(gate));
     lido__mutex_fini(&gate->lock);
     lido__free(gate);
 }
@@ -172,7 +134,7 @@ int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_
 static void append_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    struct queue *queue = &gate->queues[wait->priority];
+    struct lido__gate_queue *queue = &gate->queues[wait->priority];
 
     wait->next = NULL;
     wait->previous = queue->newest;
@@ -189,7 +151,7 @@ static void append_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
 static void remove_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    struct queue *queue = &gate->queues[wait->priority];
+    struct lido__gate_queue *queue = &gate->queues[wait->priority];
 
     if (wait->previous != NULL)
         wait->previous->next = wait->next;
@@ -203,15 +165,9 @@ static void remove_locked(struct lido__gate *gate, struct lido__gate_wait *wait)
     wait->is_queued = false;
 }
 
-/* On its own clock, which another pool's may not be. */
-static int64_t waited_ns(const struct lido__gate_wait *wait)
-{
-    return lido__wait_ns(wait->who.clock) - wait->since_ns;
-}
-
 static bool is_due(const struct lido__gate_wait *wait)
 {
-    return waited_ns(wait) >= wait->aging_ns;
+    return lido__gate_waited_ns(wait) >= wait->aging_ns;
 }
 
 static void take_locked(struct lido__gate *gate, const struct lido__gate_who *who)
@@ -333,7 +289,7 @@ bool lido__gate_await_leave(struct lido__gate *gate, const struct lido_clock *cl
 
 void lido__gate_leave(struct lido__gate *gate)
 {
-    lido__gate_file_unlock(file_of(gate));
+    lido__gate_file_unlock(lido__gate_file_of(gate));
     leave_here(gate);
 }
 
@@ -342,7 +298,7 @@ bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
 {
     if (!try_here(gate, who, priority))
         return false;
-    if (lido__gate_file_try(file_of(gate), who.clock))
+    if (lido__gate_file_try(lido__gate_file_of(gate), who.clock))
         return true;
     leave_here(gate);
     return false;
@@ -459,7 +415,7 @@ static void count_locked(struct lido__gate *gate, const struct lido__gate_wait *
                          int rc) LIDO_TSA(requires_capability(gate->lock))
 {
     struct lido__gate_counts *counts = &gate->counts;
-    uint64_t ns = (uint64_t)waited_ns(self);
+    uint64_t ns = (uint64_t)lido__gate_waited_ns(self);
 
     counts->waited++;
     counts->wait_ns += ns;
@@ -505,7 +461,7 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     struct lido__gate_file *file;
     int rc = enter_here(gate, self);
 
-    file = file_of(gate);
+    file = lido__gate_file_of(gate);
     if (rc != LIDO_OK || file == NULL)
         return rc;
     rc = lido__gate_file_lock(file, self);
@@ -517,92 +473,4 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     lido__mutex_unlock(&gate->lock);
     leave_here(gate);
     return rc;
-}
-
-static void view_run(const struct lido__gate_who *who, int64_t age_ns,
-                     struct lido_holder *out)
-{
-    *out = (struct lido_holder){ .size = sizeof *out,
-                                 .thread = lido__thread_id(who->thread),
-                                 .age_ns = age_ns };
-    if (who->label != NULL)
-        strncpy(out->label, who->label, sizeof out->label - 1);
-}
-
-static void view_lease(const struct lido__gate_who *who, int64_t age_ns,
-                       struct lido_holder *out)
-{
-    if (who->cell == NULL)
-        view_run(who, age_ns, out);
-    else if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out))
-        *out = (struct lido_holder){ .size = sizeof *out }; /* ended, or being told anew */
-}
-
-/* The three queues become one, in order of arrival. */
-static void view_waiters_locked(const struct lido__gate *gate, struct lido__gate_view *view)
-    LIDO_TSA(requires_capability(gate->lock))
-{
-    const struct lido__gate_wait *at[LIDO__GATE_PRIORITIES];
-
-    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
-        at[i] = gate->queues[i].oldest;
-    for (; view->shown < LIDO__GATE_SHOWN; view->shown++) {
-        const struct lido__gate_wait **first = NULL;
-
-        for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
-            if (at[i] != NULL && (first == NULL || at[i]->arrival < (*first)->arrival))
-                first = &at[i];
-        if (first == NULL)
-            return;
-        view->waiters[view->shown].waited_ns = waited_ns(*first);
-        view->waiters[view->shown].priority = (*first)->priority;
-        view_lease(&(*first)->who, waited_ns(*first), &view->waiters[view->shown].lease);
-        *first = (*first)->next;
-    }
-}
-
-/* A lease cannot end its transaction while this has the lock: the clocks are there. */
-static void view_holder_locked(const struct lido__gate *gate, struct lido__gate_view *view)
-    LIDO_TSA(requires_capability(gate->lock))
-{
-    view->is_held = gate->is_held;
-    if (!view->is_held)
-        return;
-    view->held_ns = lido__age_ns(gate->holder.clock) - gate->since_ns;
-    view_lease(&gate->holder, view->held_ns, &view->holder);
-}
-
-void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)
-{
-    const struct lido__gate_file *file = file_of(gate);
-
-    memset(view, 0, sizeof *view);
-    lido__mutex_lock(&gate->lock);
-    view->counts = gate->counts;
-    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
-        view->waiting[i] = gate->queues[i].length;
-    view_holder_locked(gate, view);
-    view_waiters_locked(gate, view);
-    lido__mutex_unlock(&gate->lock);
-    view->is_process = file != NULL;
-    if (file != NULL)
-        lido__gate_file_count(file, &view->counts.process_waits,
-                              &view->counts.process_wait_ns);
-}
-
-void lido__gate_describe(struct lido__gate *gate, char *text, size_t size)
-{
-    struct lido__gate_view view = { .is_held = false };
-    size_t used;
-
-    text[0] = '\0';
-    lido__mutex_lock(&gate->lock);
-    view_holder_locked(gate, &view);
-    lido__mutex_unlock(&gate->lock);
-    if (view.is_held && view.holder.thread != 0) {
-        view.holder.age_ns = view.held_ns;
-        lido__holder_describe(&view.holder, "; held by", text, size);
-    }
-    used = strlen(text);
-    lido__gate_file_describe(file_of(gate), text + used, size - used);
 }
