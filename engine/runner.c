@@ -8,6 +8,9 @@
  *       +----- roll back <------+       while SQLite's own word on this lease was one that
  *            (a moment)                 another run can mend, runs are left, and time
  *
+ * A deferred run that met another writer is run again as IMMEDIATE, by the file's gate; not at
+ * once if there is none.  One that has its own lease gives that back, to wait without.
+ *
  * What SQLite reported is noted in the lease's cell (`trouble`) by begin, commit and the
  * statements of <lido/stmt.h>; what the function did on the raw handle is asked of the handle.
  *
@@ -32,6 +35,8 @@ struct runner {
     int runs;
     int outcome;
     const struct lido_clock *clock;
+    bool is_own_lease; /* the run's, which may take another */
+    bool must_move;    /* it is to */
 };
 
 static bool can_be_mended(int trouble)
@@ -167,6 +172,23 @@ static int fail_at_last(const struct runner *runner, int rc, const struct lido_e
     return rc;
 }
 
+/* True if the next run waits at the gate, and need not wait before that. */
+static bool upgrade(struct runner *runner, const struct lido_conn *conn)
+{
+    const struct lido_record *record;
+
+    if (runner->mode != LIDO_DEFERRED || !is_good(conn) ||
+        lido__wait_ns(runner->clock) >= runner->deadline_ns)
+        return false;
+    record = lido__cell_record(conn->cell);
+    if (record->file_gate == NULL)
+        return false;
+    lido__gate_upgrade(record->file_gate);
+    runner->mode = LIDO_IMMEDIATE;
+    runner->must_move = runner->is_own_lease && record->pool->config.kind->has_writer;
+    return true;
+}
+
 /* The transaction of a lease that has none. */
 static int run_all(struct runner *runner, const struct lido_conn *conn,
                    struct lido_error *err)
@@ -182,7 +204,13 @@ static int run_all(struct runner *runner, const struct lido_conn *conn,
             return LIDO_OK;
         if (runner->runs_left > 0)
             runner->runs_left--;
-        if (!again || runner->runs_left == 0 || !wait_a_moment(runner))
+        again = again && runner->runs_left != 0;
+        if (again && upgrade(runner, conn)) {
+            if (runner->must_move)
+                return rc;
+            continue;
+        }
+        if (!again || !wait_a_moment(runner))
             return fail_at_last(runner, rc, &story, err);
         if (runner->mode == LIDO_DEFERRED)
             runner->mode = LIDO_IMMEDIATE;
@@ -359,7 +387,8 @@ static int enter_gate(const struct runner *runner, lido_pool *pool,
     int64_t once_ns;
 
     *permit = (struct lido__permit){ .gate = NULL };
-    if (runner->mode != LIDO_IMMEDIATE && runner->mode != LIDO_EXCLUSIVE)
+    if (runner->mode != LIDO_IMMEDIATE && runner->mode != LIDO_EXCLUSIVE &&
+        lido__read(&pool->hooks_lock) == 0)
         return LIDO_OK;
     once_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
     if (runner->runs_left == 1 && once_ns < wish.deadline_ns)
@@ -387,15 +416,41 @@ static int check_out(const struct runner *runner, lido_pool *pool,
     return lido_pool_checkout(pool, conn, how, err);
 }
 
-int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
-                  const struct lido_run_options *options, struct lido_error *err)
+/* On a lease of its own. */
+static int run_on_own(struct runner *runner, lido_pool *pool,
+                      const struct lido_run_options *options, struct lido_error *err)
 {
     struct lido_checkout_options how = LIDO_CHECKOUT_OPTIONS_INIT;
     struct lido_checkin_options done = LIDO_CHECKIN_OPTIONS_INIT;
     struct lido__permit permit;
-    struct runner runner;
     struct lido_conn conn;
-    int later, rc = check(fn, options, err);
+    int later, rc;
+
+    how.label = options != NULL ? options->label : NULL;
+    how.cancel = options != NULL ? options->cancel : NULL;
+    how.priority = options != NULL ? options->priority : LIDO_GATE_NORMAL;
+    rc = check_out(runner, pool, &how, &permit, &conn, err);
+    if (rc != LIDO_OK)
+        return rc;
+    rc = run_on(runner, &conn, options, err);
+    done.transaction_was_reset = 1;
+    later =
+        lido_conn_checkin(&conn, &done, rc == LIDO_OK || runner->must_move ? err : NULL);
+    lido__permit_leave(&permit);
+    if (later == LIDO_STALE) /* the function has ended it, and the run says so */
+        later = LIDO_OK;
+    if (later != LIDO_OK && runner->must_move) {
+        runner->must_move = false;
+        return later;
+    }
+    return rc != LIDO_OK ? rc : later;
+}
+
+int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
+                  const struct lido_run_options *options, struct lido_error *err)
+{
+    struct runner runner;
+    int rc = check(fn, options, err);
 
     if (rc != LIDO_OK)
         return rc;
@@ -404,18 +459,11 @@ int lido_pool_run(lido_pool *pool, int mode, lido_run_fn fn, void *ctx,
     if (lido__is_forked())
         return lido__fail_forked(err);
     runner = make_runner(pool, mode, fn, ctx, options);
+    runner.is_own_lease = true;
     tell(&runner, options); /* should there be no connection */
-    how.label = options != NULL ? options->label : NULL;
-    how.cancel = options != NULL ? options->cancel : NULL;
-    how.priority = options != NULL ? options->priority : LIDO_GATE_NORMAL;
-    rc = check_out(&runner, pool, &how, &permit, &conn, err);
-    if (rc != LIDO_OK)
-        return rc;
-    rc = run_on(&runner, &conn, options, err);
-    done.transaction_was_reset = 1;
-    later = lido_conn_checkin(&conn, &done, rc == LIDO_OK ? err : NULL);
-    lido__permit_leave(&permit);
-    if (later == LIDO_STALE) /* the function has ended it, and the run says so */
-        later = LIDO_OK;
-    return rc != LIDO_OK ? rc : later;
+    do {
+        runner.must_move = false;
+        rc = run_on_own(&runner, pool, options, err);
+    } while (runner.must_move);
+    return rc;
 }

@@ -135,6 +135,7 @@ static void set_up(lido_pool *pool, const struct lido__pool_config *config,
     lido__write(&pool->live, 0);
     lido__write(&pool->invalid_stamp, 0);
     lido__write(&pool->parked_writer, 0);
+    lido__write(&pool->hooks_lock, 0);
     lido__swap(&pool->gate, goes_by_lock(pool) ? LIDO__GATE_BY_LOCK : 0);
     lido__mutex_unlock(&pool->lock);
     lido__hooks_init(&pool->hooks, config->kind->name);

@@ -166,7 +166,8 @@ struct lido_pool {
     alignas(64) lido__word gate; /* not 0: go by the lock; see pool/slots.c */
     lido__word live;             /* members that are not vacant; written under the lock */
     lido__word invalid_stamp;    /* records with a lower one are replaced at checkout */
-    lido__word parked_writer;    /* pool/writer.c: `writer` while nobody has it, or 0 */
+    lido__word hooks_lock; /* not 0: begin hooks took SQLite's lock themselves, last time */
+    lido__word parked_writer; /* pool/writer.c: `writer` while nobody has it, or 0 */
 
     alignas(64) struct lido__mutex lock; /* guards all below; rank LIDO_RANK_POOL */
     bool is_lock_ready;                  /* constant once set: pools are type-stable */

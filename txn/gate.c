@@ -43,7 +43,9 @@
  * Threads: any.  No hook, driver or allocation is called under a lock.
  */
 #include "base/alloc.h"
+
 #include "txn/gate_state.h"
+#include <string.h>
 
 static struct lido__mutex gates_lock = LIDO_MUTEX_INIT(LIDO_RANK_GATES);
 static struct lido__gate *gates; /* guarded by gates_lock */
@@ -176,6 +178,7 @@ static void take_locked(struct lido__gate *gate, const struct lido__gate_who *wh
     assert(!gate->is_held && (who->cell != NULL || who->thread != 0));
     gate->is_held = true;
     gate->holder = *who;
+    lido__write(&gate->sql[0], 0);
     gate->since_ns = lido__age_ns(who->clock);
     gate->counts.entered++;
 }
@@ -312,10 +315,28 @@ void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who)
     lido__mutex_unlock(&gate->lock);
 }
 
+void lido__gate_note(struct lido__gate *gate, const char *sql)
+{
+    uint64_t words[LIDO__GATE_SQL_WORDS] = { 0 };
+
+    memcpy(words, sql, strnlen(sql, sizeof words - 1));
+    lido__bump(&gate->noted);
+    for (int i = 0; i < LIDO__GATE_SQL_WORDS; i++)
+        lido__publish(&gate->sql[i], words[i]);
+    lido__publish(&gate->noted, lido__read(&gate->noted) + 1);
+}
+
 void lido__gate_pass_by(struct lido__gate *gate)
 {
     lido__mutex_lock(&gate->lock);
     gate->counts.ungated++;
+    lido__mutex_unlock(&gate->lock);
+}
+
+void lido__gate_upgrade(struct lido__gate *gate)
+{
+    lido__mutex_lock(&gate->lock);
+    gate->counts.upgrades++;
     lido__mutex_unlock(&gate->lock);
 }
 

@@ -100,13 +100,16 @@ bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
    returns. */
 int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
+/* Who is in runs that.  By its thread. */
+void lido__gate_note(struct lido__gate *gate, const char *sql);
 /* Who is in is a lease now, or was. */
 void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who);
 /* Until somebody leaves, or the deadline.  False at once if nobody is in. */
 bool lido__gate_await_leave(struct lido__gate *gate, const struct lido_clock *clock,
                             int64_t deadline_ns);
-/* A transaction that may not wait goes on without: it is counted. */
+/* A transaction that may not wait goes on without, or a run comes again by the gate: counted. */
 void lido__gate_pass_by(struct lido__gate *gate);
+void lido__gate_upgrade(struct lido__gate *gate);
 
 struct lido__gate_counts {
     uint64_t entered;     /* in all */
@@ -116,6 +119,7 @@ struct lido__gate_counts {
     uint64_t stopped; /* cancelled, or over their limit, while they waited */
     uint64_t deadlocks;
     uint64_t ungated;
+    uint64_t upgrades;
     uint64_t wait_ns; /* of all, and of the longest */
     uint64_t max_wait_ns;
     uint64_t process_waits; /* for other processes, also in vain, and for how long in all */
@@ -127,6 +131,7 @@ struct lido__gate_view {
     bool is_held;
     int64_t held_ns;           /* the holder has been in for so long */
     struct lido_holder holder; /* its lease; `thread` is 0 if that has ended meanwhile */
+    char sql[64];              /* "": it ran nothing, or is changing it */
     int64_t waiting[LIDO__GATE_PRIORITIES];
     unsigned shown; /* of them, in order of arrival: */
     struct {

@@ -8,6 +8,8 @@
 #include "pool/pool.h"
 #include "txn/gate_file.h"
 
+#define LIDO__GATE_SQL_WORDS 8
+
 struct lido__gate_queue {
     struct lido__gate_wait *oldest;
     struct lido__gate_wait *newest;
@@ -21,6 +23,10 @@ struct lido__gate {
 
     lido__word
         file; /* a struct lido__gate_file, as soon as somebody asked for it; 0 before */
+
+    /* What the holder ran last: written by its thread, which counts up before and after. */
+    lido__word noted;
+    lido__word sql[LIDO__GATE_SQL_WORDS];
 
     /* Guarded by gates_lock. */
     unsigned users;

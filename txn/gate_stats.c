@@ -22,6 +22,7 @@ static void tell(const struct lido__gate_view *view, struct lido_gate_stats *sta
     stats->is_held = view->is_held;
     stats->held_ns = view->held_ns;
     stats->holder = view->holder;
+    memcpy(stats->sql, view->sql, sizeof stats->sql);
     for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
         stats->waiting += view->waiting[i];
     stats->shown = (int)view->shown;
@@ -38,6 +39,7 @@ static void tell(const struct lido__gate_view *view, struct lido_gate_stats *sta
     stats->stopped = counts->stopped;
     stats->deadlocks = counts->deadlocks;
     stats->ungated = counts->ungated;
+    stats->upgrades = counts->upgrades;
     stats->wait_ns = counts->wait_ns;
     stats->max_wait_ns = counts->max_wait_ns;
     stats->is_process = view->is_process;

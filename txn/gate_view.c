@@ -6,6 +6,8 @@
  */
 #include "txn/gate_state.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 static void view_run(const struct lido__gate_who *who, int64_t age_ns,
@@ -25,6 +27,16 @@ static void view_lease(const struct lido__gate_who *who, int64_t age_ns,
         view_run(who, age_ns, out);
     else if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out))
         *out = (struct lido_holder){ .size = sizeof *out }; /* ended, or being told anew */
+}
+
+static void view_sql(const struct lido__gate *gate, char *text)
+{
+    uint64_t words[LIDO__GATE_SQL_WORDS], noted = lido__observe(&gate->noted);
+
+    for (int i = 0; i < LIDO__GATE_SQL_WORDS; i++)
+        words[i] = lido__observe(&gate->sql[i]);
+    if (words[0] != 0 && noted % 2 == 0 && lido__read(&gate->noted) == noted)
+        memcpy(text, words, sizeof words);
 }
 
 /* The three queues become one, in order of arrival. */
@@ -60,6 +72,7 @@ static void view_holder_locked(const struct lido__gate *gate, struct lido__gate_
         return;
     view->held_ns = lido__age_ns(gate->holder.clock) - gate->since_ns;
     view_lease(&gate->holder, view->held_ns, &view->holder);
+    view_sql(gate, view->sql);
 }
 
 void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)
@@ -80,19 +93,38 @@ void lido__gate_look(struct lido__gate *gate, struct lido__gate_view *view)
                               &view->counts.process_wait_ns);
 }
 
+/* How much of it there was room for. */
+__attribute__((format(printf, 3, 4))) static size_t text_add(char *text, size_t size,
+                                                             const char *format, ...)
+{
+    va_list values;
+    int length;
+
+    va_start(values, format);
+    length = vsnprintf(text, size, format, values);
+    va_end(values);
+    if (length < 0)
+        return 0;
+    return (size_t)length < size ? (size_t)length : size - 1;
+}
+
 void lido__gate_describe(struct lido__gate *gate, char *text, size_t size)
 {
-    struct lido__gate_view view = { .is_held = false };
-    size_t used;
+    struct lido__gate_view view;
+    int64_t waiting = 0;
+    size_t used = 0;
 
     text[0] = '\0';
-    lido__mutex_lock(&gate->lock);
-    view_holder_locked(gate, &view);
-    lido__mutex_unlock(&gate->lock);
+    lido__gate_look(gate, &view);
+    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
+        waiting += view.waiting[i];
     if (view.is_held && view.holder.thread != 0) {
         view.holder.age_ns = view.held_ns;
-        lido__holder_describe(&view.holder, "; held by", text, size);
+        used = lido__holder_describe(&view.holder, "; held by", text, size);
     }
-    used = strlen(text);
+    if (used > 0 && view.sql[0] != '\0')
+        used += text_add(text + used, size - used, ", which runs %.40s", view.sql);
+    if (waiting > 0)
+        used += text_add(text + used, size - used, "; %lld more wait", (long long)waiting);
     lido__gate_file_describe(lido__gate_file_of(gate), text + used, size - used);
 }

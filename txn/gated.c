@@ -131,7 +131,7 @@ static struct lido__gate_who who_is(struct lido__cell *cell)
 int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
                         struct lido_error *err)
 {
-    char holder[160];
+    char holder[240];
 
     if (rc == LIDO_DEADLOCK)
         return lido_fail(err, rc,
@@ -193,6 +193,12 @@ bool lido__gated_is_in(const struct lido__cell *cell)
 {
     return lido__read(&lido__cell_record(cell)->is_in_gate) != 0 ||
            lido__permit_is_for(cell);
+}
+
+void lido__gated_note(const struct lido__cell *cell, const char *sql)
+{
+    if (lido__gated_is_in(cell))
+        lido__gate_note(lido__cell_record(cell)->file_gate, sql);
 }
 
 static bool has_no_txn(const struct lido_record *record)

@@ -7,7 +7,8 @@
  * holds the transaction, so that no other lease sees what is not committed, or writes into it.
  * And with `autobegin` a statement begins the transaction that it needs.
  *
- * One that writes with no transaction open is one by itself, and goes by the file's gate.
+ * One that writes with no transaction open is one by itself, and goes by the file's gate; so does
+ * the first that writes in a transaction that did not begin there.
  *
  * Threads: the one that checked the connection out.  No mutex of SQLite's is held.
  */
@@ -17,6 +18,13 @@
 static bool is_waited_for(const lido_pool *pool)
 {
     return pool->sharing == LIDO__SHARE_ALL && !pool->config.shared_transaction;
+}
+
+static int state_of(const struct lido_record *record)
+{
+    const struct lido__driver *driver = &record->pool->config.driver;
+
+    return driver->table->txn_state(driver->ctx, record->handle);
 }
 
 /* True if the pool is to begin a transaction for the statement. */
@@ -56,7 +64,7 @@ bool lido__txn_goes_by_gate(const struct lido__cell *cell)
     const struct lido_record *record = lido__cell_record(cell);
 
     return record->file_gate != NULL && !record->pool->config.shared_transaction &&
-           !lido__record_is_in_txn(record);
+           !lido__gated_is_in(cell) && state_of(record) != LIDO_TXN_WRITE;
 }
 
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
@@ -74,11 +82,9 @@ int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
 static void leave_gate_if_over(const struct lido__cell *cell)
 {
     struct lido_record *record = lido__cell_record(cell);
-    const struct lido__driver *driver = &record->pool->config.driver;
 
     if (cell->is_beginning || record->handle == NULL || !lido__share_txn_is_mine(cell) ||
-        lido__record_is_in_txn(record) ||
-        driver->table->txn_state(driver->ctx, record->handle) == LIDO_TXN_WRITE)
+        lido__record_is_in_txn(record) || state_of(record) == LIDO_TXN_WRITE)
         return;
     lido__record_leave_gate(record);
 }

@@ -244,6 +244,8 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     was_open = !sqlite3_get_autocommit(use.db);
+    if (!use.at->is_running && use.record->file_gate != NULL)
+        lido__gated_note(use.cell, sqlite3_sql(use.at->handle));
     rc = step(&use);
     /* A function that the statement called may have prepared others: places move. */
     use.at = lido__statements_find(use.record->statements, stmt->place, stmt->number);

@@ -154,24 +154,33 @@ static int issue(struct lido__cell *cell, int mode, struct lido_error *err)
     return rc;
 }
 
-/* A transaction that takes SQLite's lock at once goes by the file's gate, if that has one. */
-static int enter_gate(struct lido__cell *cell, int mode, struct lido_error *err)
+static bool takes_lock(int mode)
 {
-    if (lido__cell_record(cell)->file_gate == NULL ||
-        (mode != LIDO_IMMEDIATE && mode != LIDO_EXCLUSIVE))
+    return mode == LIDO_IMMEDIATE || mode == LIDO_EXCLUSIVE;
+}
+
+/* A transaction that takes SQLite's lock at once goes by the file's gate, if that has one. */
+static int enter_gate(struct lido__cell *cell, bool will_lock, struct lido_error *err)
+{
+    if (lido__cell_record(cell)->file_gate == NULL || !will_lock)
         return LIDO_OK;
     return lido__gated_enter(cell, err);
 }
 
-/* A begin hook made it one, or has begun one itself: then the lease has the lock already, and
-   those who come through the gate are to wait there. */
+/* After the hooks.  One made it a mode that locks, or has begun one itself: then the lease has
+   the lock already, and those who come through the gate are to wait there.  Hooks that do so do
+   it again, most likely: the next begin enters before them. */
 static int enter_gate_late(struct lido__cell *cell, int mode, struct lido_error *err)
 {
-    const bool has_lock = lido__cell_record(cell)->file_gate != NULL &&
-                          lido__txn_is_open(cell) &&
-                          state_of(lido__cell_record(cell)) == LIDO_TXN_WRITE;
-    int rc = enter_gate(cell, has_lock ? LIDO_IMMEDIATE : mode, err);
+    struct lido_record *record = lido__cell_record(cell);
+    const bool has_lock = record->file_gate != NULL && lido__txn_is_open(cell) &&
+                          state_of(record) == LIDO_TXN_WRITE;
+    int rc = enter_gate(cell, has_lock || takes_lock(mode), err);
 
+    if (lido__read(&record->pool->hooks_lock) != has_lock)
+        lido__write(&record->pool->hooks_lock, has_lock);
+    if (!has_lock && !takes_lock(mode))
+        lido__record_leave_gate(record);
     if (rc != LIDO_OK)
         lido__txn_undo(cell);
     return rc;
@@ -181,9 +190,12 @@ static int begin_by_gate(struct lido__cell *cell, const struct lido_conn *conn, 
                          struct lido_error *err)
 {
     const lido_pool *pool = lido__cell_record(cell)->pool;
-    int rc = enter_gate(cell, mode, err);
+    const bool has_hooks = lido__hooks_want(&pool->hooks, LIDO__BEGIN);
+    const bool will_lock =
+        takes_lock(mode) || (has_hooks && lido__read(&pool->hooks_lock) != 0);
+    int rc = enter_gate(cell, will_lock, err);
 
-    if (rc == LIDO_OK && lido__hooks_want(&pool->hooks, LIDO__BEGIN)) {
+    if (rc == LIDO_OK && has_hooks) {
         rc = ask_begin_hooks(cell, conn, &mode, err);
         if (rc == LIDO_OK)
             rc = enter_gate_late(cell, mode, err);

@@ -49,6 +49,8 @@ int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
 extern const struct lido__gate_calls lido__gates;
 int lido__gated_enter(struct lido__cell *cell, struct lido_error *err);
 bool lido__gated_is_in(const struct lido__cell *cell);
+/* If it is in the gate, that one tells that the lease runs this. */
+void lido__gated_note(const struct lido__cell *cell, const char *sql);
 /* The same inside SQLite, which has met its lock: a begin hook's own BEGIN comes to the gate
    late, and waits for it until then.  True if it is in now. */
 bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns);
@@ -94,7 +96,8 @@ static inline int lido__txn_may_run(struct lido__cell *cell, const struct lido_c
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
                          enum lido__verb verb, bool is_readonly, struct lido_error *err);
 void lido__txn_after_run(struct lido__cell *cell);
-/* A statement that writes would be a transaction by itself, at the gate. */
+/* A statement that writes has to come by the gate first: it is a transaction by itself, or the
+   first that writes in one that did not. */
 bool lido__txn_goes_by_gate(const struct lido__cell *cell);
 /* After a text that is BEGIN, COMMIT or the like. */
 void lido__txn_after_text(struct lido__cell *cell, bool was_open, bool has_succeeded);

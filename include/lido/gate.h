@@ -69,6 +69,7 @@ struct lido_gate_stats {
     int64_t held_ns;           /* who is in has been for so long */
     struct lido_holder holder; /* its lease; thread 0: it has ended, and others share its
                                   connection and have the transaction */
+    char sql[64];              /* the beginning of what it ran last by lido's calls */
 
     int64_t waiting;
     int shown;                                        /* of these: */
@@ -81,7 +82,9 @@ struct lido_gate_stats {
     uint64_t stopped;   /* cancelled while they waited, or over their time limit */
     uint64_t deadlocks; /* LIDO_DEADLOCK */
     uint64_t ungated;   /* could not wait, and went on without */
-    uint64_t wait_ns;   /* of all together, and of the longest */
+    uint64_t
+        upgrades; /* deferred runs that met another writer, and came again by the gate */
+    uint64_t wait_ns; /* of all together, and of the longest */
     uint64_t max_wait_ns;
 
     int is_process; /* the line is one with other processes: a pool said gate=process */
@@ -90,9 +93,9 @@ struct lido_gate_stats {
 };
 #define LIDO_GATE_STATS_INIT                                                               \
     {                                                                                      \
-        sizeof(struct lido_gate_stats), 0, 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } }, 0, 0,     \
-            { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } } } }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0                                                                              \
+        sizeof(struct lido_gate_stats), 0, 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } }, { 0 }, 0, \
+            0, { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } } } }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0                                                                        \
     }
 
 /*

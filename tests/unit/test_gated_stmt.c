@@ -106,24 +106,67 @@ Test(gated_stmt, a_write_by_itself_waits_in_line)
     cr_expect_eq(stats_of(pool).ungated, 0);
 }
 
-Test(gated_stmt, past_the_timeout_it_says_who_is_in)
+Test(gated_stmt, past_the_timeout_it_says_who_is_in_and_what_it_runs)
 {
     begin();
+    exec(&conn, "DELETE FROM t");
     worker_ask(&worker, insert);
     await_one_in_line();
     fake_clock_advance_ms(1000);
     worker_await(&worker);
     cr_expect_eq(worker.rc, SQLITE_BUSY);
-    cr_expect_not_null(strstr(worker.err.text, "write gate"), "%s", worker.err.text);
+    cr_expect_not_null(strstr(worker.err.text, "which runs DELETE FROM t"), "%s",
+                       worker.err.text);
     commit();
 }
 
-Test(gated_stmt, what_reads_or_is_in_a_transaction_does_not_enter_by_itself)
+Test(gated_stmt, what_only_reads_does_not_enter)
 {
     exec(&conn, "SELECT * FROM t");
     exec(&conn, "EXPLAIN INSERT INTO t VALUES (1)");
-    exec(&conn, "BEGIN; INSERT INTO t VALUES (1); COMMIT");
+    exec(&conn, "BEGIN; SELECT * FROM t; COMMIT");
     cr_expect_eq(stats_of(pool).entered, 1, "CREATE TABLE");
+}
+
+Test(gated_stmt, the_first_write_of_a_deferred_transaction_enters_for_all_of_it)
+{
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    exec(&conn, "SELECT * FROM t");
+    cr_expect_not(is_held());
+    exec(&conn, "INSERT INTO t VALUES (1)");
+    cr_expect(is_held());
+    cr_expect_str_eq(stats_of(pool).sql, "INSERT INTO t VALUES (1)");
+    exec(&conn, "INSERT INTO t VALUES (2)");
+    cr_expect(is_held());
+    cr_expect_eq(stats_of(pool).entered, 2);
+    commit();
+    cr_expect_not(is_held());
+    cr_expect_str_eq(stats_of(pool).sql, "");
+}
+
+static void read_and_write(struct worker *self)
+{
+    self->rc = lido_txn_begin(&self->conn, LIDO_DEFERRED, &self->err);
+    if (self->rc == LIDO_OK)
+        self->rc = lido_conn_exec(&self->conn, "SELECT * FROM t", &self->err);
+    if (self->rc == LIDO_OK)
+        self->rc = lido_conn_exec(&self->conn, "INSERT INTO t VALUES (1)", &self->err);
+}
+
+static void roll_back(struct worker *self)
+{
+    self->rc = lido_txn_rollback(&self->conn, &self->err);
+}
+
+Test(gated_stmt, and_if_it_has_read_it_does_not_wait)
+{
+    begin();
+    worker_tell(&worker, read_and_write);
+    cr_expect_eq(worker.rc & 0xff, SQLITE_BUSY);
+    cr_expect_eq(stats_of(pool).ungated, 1);
+    cr_expect_eq(stats_of(pool).waited, 0);
+    worker_tell(&worker, roll_back); /* the COMMIT waits for who reads */
+    commit();
 }
 
 static void step(const struct lido_stmt *stmt, int expected)
@@ -224,6 +267,10 @@ Test(gated_stmt, a_begin_hooks_own_begin_goes_to_the_line)
     worker_await(&worker);
     cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
     cr_expect(is_held(), "it came out as the holder");
+    worker_tell(&worker, worker_commit);
+    worker_ask(&worker, begin_default);
+    worker_await(&worker);
+    cr_expect_eq(stats_of(pool).entered, 4, "hooks that lock are expected to do so again");
     cr_expect_eq(stats_of(pool).waited, 1);
     cr_expect_eq(stats_of(pool).ungated, 0);
 }
