@@ -10,6 +10,7 @@
  */
 #include "txn/gate_set.h"
 #include "base/alloc.h"
+#include "pool/pool.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -32,22 +33,30 @@ static const char *schema_name(const struct lido_record *record, int at)
 #endif
 }
 
-struct lido__gate *lido__gate_of_database(const struct lido_record *record,
-                                          const char *schema, int *rc)
+int lido__gate_of_database(const struct lido_record *record, const char *schema,
+                           struct lido__gate **out, struct lido_error *err)
 {
-    struct lido__gate *gate;
+    const struct lido__pool_config *config = &record->pool->config;
     struct stat file;
     const char *name;
+    int rc = LIDO_OK;
 
-    *rc = LIDO_OK;
+    *out = NULL;
     if (sqlite3_db_readonly(record->handle, schema) != 0)
-        return NULL;
+        return LIDO_OK;
     name = sqlite3_db_filename(record->handle, schema);
     if (name == NULL || name[0] == '\0' || stat(name, &file) != 0)
-        return NULL;
-    gate = lido__gate_find((uint64_t)file.st_dev, (uint64_t)file.st_ino);
-    *rc = gate != NULL ? LIDO_OK : SQLITE_NOMEM;
-    return gate;
+        return LIDO_OK;
+    *out = lido__gate_find((uint64_t)file.st_dev, (uint64_t)file.st_ino);
+    if (*out == NULL)
+        return lido_fail(err, SQLITE_NOMEM, "out of memory for the write gate of a file");
+    if (config->gate == LIDO_GATE_PROCESS)
+        rc = lido__gate_join(*out, name, config->gate_aging_us * 1000, err);
+    if (rc != LIDO_OK) {
+        lido__gate_drop(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 bool lido__gate_set_is_needed(const struct lido_record *record)
@@ -75,7 +84,8 @@ static void drop_doubles(struct lido__gate_set *set)
     set->count = kept;
 }
 
-int lido__gate_set_make(const struct lido_record *record, struct lido__gate_set **out)
+int lido__gate_set_make(const struct lido_record *record, struct lido__gate_set **out,
+                        struct lido_error *err)
 {
     struct lido__gate_set *set;
     int schemas = FIRST_ATTACHED, rc = LIDO_OK;
@@ -84,12 +94,13 @@ int lido__gate_set_make(const struct lido_record *record, struct lido__gate_set 
         schemas++;
     *out = set = lido__new(sizeof *set + (size_t)schemas * sizeof(struct lido__gate *));
     if (set == NULL)
-        return SQLITE_NOMEM;
+        return lido_fail(err, SQLITE_NOMEM, "out of memory for the write gates of files");
     set->count = 0;
     for (int i = 0; i < schemas && rc == LIDO_OK; i++) {
-        struct lido__gate *gate =
-            i == 1 ? NULL : lido__gate_of_database(record, schema_name(record, i), &rc);
+        struct lido__gate *gate = NULL;
 
+        if (i != 1)
+            rc = lido__gate_of_database(record, schema_name(record, i), &gate, err);
         if (gate != NULL)
             set->gates[set->count++] = gate;
     }

@@ -22,28 +22,6 @@
 
 #define IN_ONE 1 /* in is_in_gate: the file's own, and no set of several */
 
-static struct lido__gate *find_gate(const struct lido_record *record, int *rc)
-{
-    const lido_pool *pool = record->pool;
-
-    *rc = LIDO_OK;
-    if ((pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) == 0 ||
-        pool->config.is_memory || pool->config.needs_anchor)
-        return NULL;
-    return lido__gate_of_database(record, "main", rc);
-}
-
-/* Over other processes too, if the pool is to be in line with them. */
-static int join(const struct lido_record *record, struct lido_error *err)
-{
-    const struct lido__pool_config *config = &record->pool->config;
-
-    if (record->file_gate == NULL || config->gate != LIDO_GATE_PROCESS)
-        return LIDO_OK;
-    return lido__gate_join(record->file_gate, sqlite3_db_filename(record->handle, "main"),
-                           config->gate_aging_us * 1000, err);
-}
-
 /* So that its counts stay while the pool has no connection. */
 static void keep_for_pool(lido_pool *pool, struct lido__gate *gate)
 {
@@ -74,20 +52,19 @@ struct lido__gate *lido__pool_gate(lido_pool *pool)
 
 static int find(struct lido_record *record, struct lido_error *err)
 {
+    const struct lido__pool_config *config = &record->pool->config;
+    struct lido__gate *gate;
     int rc;
 
-    record->file_gate = find_gate(record, &rc);
-    if (rc != LIDO_OK)
-        return lido_fail(err, rc, "out of memory for the write gate of a file");
-    rc = join(record, err);
-    if (rc != LIDO_OK) {
-        lido__gate_drop(record->file_gate);
-        record->file_gate = NULL;
-        return rc;
-    }
-    if (record->file_gate != NULL)
-        keep_for_pool(record->pool, record->file_gate);
-    return LIDO_OK;
+    record->file_gate = NULL;
+    if ((config->driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) == 0 ||
+        config->is_memory || config->needs_anchor)
+        return LIDO_OK;
+    rc = lido__gate_of_database(record, "main", &gate, err);
+    record->file_gate = gate;
+    if (gate != NULL)
+        keep_for_pool(record->pool, gate);
+    return rc;
 }
 
 static void leave(struct lido_record *record)
@@ -264,8 +241,11 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
 
     if (lido__gated_is_in(cell))
         return LIDO_OK;
-    if (lido__gate_set_is_needed(record) && lido__gate_set_make(record, &set) != LIDO_OK)
-        return lido_fail(err, SQLITE_NOMEM, "out of memory for the write gates of files");
+    if (lido__gate_set_is_needed(record)) {
+        rc = lido__gate_set_make(record, &set, err);
+        if (rc != LIDO_OK)
+            return rc;
+    }
     rc = enter(cell, set);
     return rc == LIDO_OK ? rc : explain(cell, rc, err);
 }

@@ -37,7 +37,8 @@
  * is one wait with one deadline.  The lock goes with its process, also if that is killed, and a
  * forked child has none.  A process that does not say so is in no line: it is as safe, and as
  * unfair, as without.  On a network's file system, on FUSE and 9P, where files have no locks,
- * or where the file cannot be made, opening a connection fails with SQLITE_CANTOPEN.  If pools
+ * or where the file cannot be made, opening a connection fails with SQLITE_CANTOPEN, and so
+ * does a begin if it is the file of one that was attached.  If pools
  * of one process differ, the gate is one between processes as soon as one of them says so.
  */
 

@@ -251,6 +251,30 @@ Test(gated_process, where_there_can_be_none_no_connection_is_opened)
     cr_expect_eq(lido_pool_open(&pool, url, &options, &handy_err), LIDO_OK);
 }
 
+Test(gated_process, files_that_are_attached_are_in_line_too)
+{
+    char other[60], its_sidecar[60], sql[100];
+    struct lido_conn conn;
+
+    pool = open_gate(LIDO_GATE_PROCESS);
+    conn = handy_take(pool);
+    snprintf(other, sizeof other, "%s/b.db", folder);
+    snprintf(its_sidecar, sizeof its_sidecar, "%s/b.db-gate", folder);
+    snprintf(sql, sizeof sql, "ATTACH '%s' AS b", other);
+    exec(&conn, sql);
+    cr_assert_eq(symlink("elsewhere", its_sidecar), 0);
+    cr_expect_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), SQLITE_CANTOPEN);
+    cr_expect_not_null(strstr(handy_err.text, its_sidecar), "%s", handy_err.text);
+    cr_expect_not(stats_of(pool).is_held);
+    unlink(its_sidecar);
+    begin(&conn);
+    cr_expect_eq(access(its_sidecar, F_OK), 0);
+    cr_expect_eq(neighbour_try(&neighbour), SQLITE_BUSY);
+    commit(&conn);
+    cr_expect_eq(neighbour_try(&neighbour), LIDO_OK);
+    handy_give(&conn);
+}
+
 Test(gated_process, what_has_no_gate_needs_no_file)
 {
     char what[120];
