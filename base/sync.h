@@ -26,6 +26,7 @@ enum lido__rank {
     LIDO_RANK_MANAGER, /* engine/manager.c: which pools there are */
     LIDO_RANK_POOLS,   /* pool/threads.c: the list of pools that are bound to threads */
     LIDO_RANK_CANCEL,  /* pool/cancel.h: who is to be woken together */
+    LIDO_RANK_RING,    /* pool/ring.c: who sleeps for what */
     LIDO_RANK_POOL,    /* pool/pool.h */
     LIDO_RANK_HOOKS,   /* hooks/registry.c */
     LIDO_RANK_DRIVER,  /* driver/registry.c */

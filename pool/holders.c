@@ -8,14 +8,15 @@
  *
  * Threads: any.
  */
+#include "pool/holders.h"
 #include "base/alloc.h"
-#include "pool/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
+static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out,
+                      uint64_t *owner)
 {
     uint64_t words[LIDO__LABEL_WORDS] = { 0 };
     uint64_t retold = lido__observe(&cell->retold);
@@ -23,10 +24,11 @@ static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holde
 
     if (generation == 0 || !lido__lease_is_good(cell, generation))
         return false;
+    *owner = lido__observe(&cell->owner);
     *out = (struct lido_holder){
         .size = sizeof *out,
         .lease = generation,
-        .thread = lido__thread_id(lido__observe(&cell->owner)),
+        .thread = lido__thread_id(*owner),
         .age_ns = now_ns - (int64_t)lido__observe(&cell->since_ns),
         .file = (const char *)(uintptr_t)lido__observe(&cell->file),
         .line = (int)lido__observe(&cell->line),
@@ -44,12 +46,20 @@ static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holde
            lido__lease_is_good(cell, generation);
 }
 
-bool lido__holder_read(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
+static bool read_some(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out,
+                      uint64_t *owner)
 {
     for (int i = 0; i < 3; i++)
-        if (read_once(cell, now_ns, out))
+        if (read_once(cell, now_ns, out, owner))
             return true;
     return false;
+}
+
+bool lido__holder_read(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out)
+{
+    uint64_t owner;
+
+    return read_some(cell, now_ns, out, &owner);
 }
 
 /* Every cell that may be a lease: those of the slots, and those that share. */
@@ -105,6 +115,41 @@ int lido_pool_holders(lido_pool *pool,
         rc = visit(ctx, &holders[i]);
     lido__free(holders);
     return rc == LIDO_OK ? rc : lido_fail(err, rc, "the visit of the holders was stopped");
+}
+
+bool lido__holder_add(struct lido__ring *ring, struct lido__cell *cell)
+{
+    struct lido_holder holder;
+    uint64_t owner;
+
+    return read_some(cell, 0, &holder, &owner) && lido__ring_add(ring, owner, holder.label);
+}
+
+/* Of the slots that count: false if one of them has no lease that is one thread's alone. */
+static bool add_all_locked(const lido_pool *pool, struct lido__ring *ring)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    if (pool->sharing != LIDO__SHARE_NONE || !pool->config.check_same_thread ||
+        (int64_t)lido__read(&pool->live) < pool->limit)
+        return false;
+    for (struct lido_record *at = lido__slots_first(pool); at != NULL; at = at->next)
+        if (lido__slot_state(lido__read(&at->own.word)) != LIDO__VACANT &&
+            lido__record_is(at, LIDO__MEMBER) && !lido__holder_add(ring, &at->own))
+            return false;
+    return true;
+}
+
+bool lido__holders_ask(const struct lido__blocked *blocked, struct lido__ring *ring)
+{
+    const struct lido__line_wait *wait = (const struct lido__line_wait *)blocked;
+    lido_pool *pool = wait->pool;
+    bool is_for_them;
+
+    lido__mutex_lock(&pool->lock);
+    is_for_them = wait->waiter->is_listed && add_all_locked(pool, ring) &&
+                  lido__wait_ns(pool->config.clock) < wait->waiter->deadline_ns;
+    lido__mutex_unlock(&pool->lock);
+    return is_for_them;
 }
 
 static const char *base_name(const char *file)

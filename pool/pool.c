@@ -15,6 +15,7 @@
  */
 #include "pool/pool.h"
 #include "base/alloc.h"
+#include "pool/holders.h"
 #include "pool/slab.h"
 
 static struct lido__slab shells = {

@@ -575,14 +575,6 @@ static inline void lido__runner_restore(struct lido_record *record, uint64_t bef
         lido__write(&record->runner, before);
 }
 
-/* pool/holders.c: ", longest held: ..." for the text of a time-out. */
-void lido__holders_describe(lido_pool *pool, char *text, size_t size);
-/* What a lease tells of itself; false if it has ended, or is telling it. */
-bool lido__holder_read(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out);
-/* `lead`, thread, label, age and place; how long that is. */
-size_t lido__holder_describe(const struct lido_holder *holder, const char *lead, char *text,
-                             size_t size);
-
 /* The first slot of the pool, and its first cell for a lease that shares. */
 static inline struct lido_record *lido__slots_first(const lido_pool *pool)
 {

@@ -24,6 +24,7 @@
  * Threads: any.  No hook, driver or allocation is called under the lock.
  */
 #include "pool/slots.h"
+#include "pool/holders.h"
 
 static _Thread_local struct {
     uint64_t pool_id;
@@ -178,6 +179,12 @@ static int fail_cancelled(lido_pool *pool, struct lido_error *err)
                      (long long)pool->limit, holders);
 }
 
+static int fail_deadlock(const char *ring, struct lido_error *err)
+{
+    return lido_fail(err, LIDO_DEADLOCK, "the wait for a connection could not end; %s",
+                     ring);
+}
+
 static void count_wait_locked(lido_pool *pool, uint64_t waited_ns)
     LIDO_TSA(requires_capability(pool->lock))
 {
@@ -195,8 +202,14 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     struct lido__waiter self = { .thread = lido__thread(),
                                  .deadline_ns = claim->deadline_ns,
                                  .since_ns = lido__wait_ns(clock) };
+    char ring[LIDO__RING_TEXT];
+    struct lido__line_wait wait = {
+        .blocked = { .ask = lido__holders_ask, .wants = "a connection", .text = ring },
+        .pool = pool,
+        .waiter = &self
+    };
     struct lido__waiter *woken = NULL, **end = &woken;
-    bool is_late, is_served;
+    bool is_stuck, is_late, is_served;
     int64_t waited_ns;
 
     lido__parker_init(&self.parker);
@@ -208,7 +221,10 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     lido__pool_unlock(pool);
     lido__waiters_wake(woken);
 
-    is_late = !lido__park(&self.parker, clock, self.deadline_ns);
+    is_stuck = lido__ring_enter(&wait.blocked);
+    is_late = is_stuck || !lido__park(&self.parker, clock, self.deadline_ns);
+    if (!is_stuck)
+        lido__ring_leave(&wait.blocked);
     waited_ns = lido__wait_ns(clock) - self.since_ns;
 
     lido__mutex_lock(&pool->lock);
@@ -218,16 +234,19 @@ static int wait_in_line(lido_pool *pool, struct lido__claim *claim, struct lido_
     if (!is_served) {
         lido__waiters_remove(&pool->waiters, &self);
         lido__add(&pool->gate, -LIDO__GATE_WAITER);
-        pool->counts.timeouts++;
+        pool->counts.timeouts += !is_stuck;
+        pool->counts.deadlocks += is_stuck;
     }
-    count_wait_locked(pool, (uint64_t)waited_ns);
+    if (is_served || !is_stuck)
+        count_wait_locked(pool, (uint64_t)waited_ns);
     lido__pool_unlock(pool);
     if (is_served && is_late) /* given in the last moment: the wake-up is on its way */
         lido__park(&self.parker, NULL, LIDO_NO_DEADLINE);
     lido__parker_fini(&self.parker);
     claim->record = self.record;
     if (!is_served)
-        return fail_timeout(pool, claim->timeout_ms, err);
+        return is_stuck ? fail_deadlock(ring, err)
+                        : fail_timeout(pool, claim->timeout_ms, err);
     if (self.is_cancelled)
         return fail_cancelled(pool, err);
     return self.record != NULL ? LIDO_OK : fail_closed(err);

@@ -40,9 +40,13 @@
  * (txn/gate_file.c) before it goes on, and gives it back before it leaves: nobody else has to
  * do with the file.  Who does not get it has never been in.
  *
+ * Before each sleep a waiter asks pool/ring.c whether who is in waits for it.  There it counts
+ * as asleep while is_woken is false, so one that was woken to look has to ask again.
+ *
  * Threads: any.  No hook, driver or allocation is called under a lock.
  */
 #include "base/alloc.h"
+#include "pool/holders.h"
 
 #include "txn/gate_state.h"
 #include <string.h>
@@ -383,15 +387,48 @@ static bool is_own_locked(const struct lido__gate *gate)
            lido__observe(&holder->cell->owner) == lido__thread();
 }
 
-/* Unlocks, sleeps until it is woken, locks again.  False past the deadline, and not woken. */
+/* False if the thread that is in is not known, or does not sleep. */
+static bool add_holder_locked(const struct lido__gate *gate, struct lido__ring *ring)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    const struct lido__gate_who *holder = &gate->holder;
+
+    if (!gate->is_held)
+        return false;
+    if (holder->thread != 0)
+        return lido__ring_add(ring, holder->thread,
+                              holder->label != NULL ? holder->label : "");
+    return holder->is_certain && lido__lease_is_good(holder->cell, holder->generation) &&
+           lido__holder_add(ring, holder->cell);
+}
+
+/* For pool/ring.c: it ends when the holder leaves, unless it was woken to look. */
+static bool ask(const struct lido__blocked *blocked, struct lido__ring *ring)
+{
+    const struct lido__gate_wait *wait = (const struct lido__gate_wait *)blocked;
+    struct lido__gate *gate = wait->gate;
+    bool is_for_holder;
+
+    lido__mutex_lock(&gate->lock);
+    is_for_holder = wait->is_queued && !wait->is_woken && add_holder_locked(gate, ring) &&
+                    lido__wait_ns(wait->who.clock) < wait->deadline_ns;
+    lido__mutex_unlock(&gate->lock);
+    return is_for_holder;
+}
+
+/* Unlocks, sleeps until it is woken, locks again.  False past the deadline, or in a ring, and
+   not woken. */
 static bool come_back(struct lido__gate *gate, struct lido__gate_wait *self)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    bool is_in_time;
+    bool is_in_time = false;
 
     self->is_woken = false;
     lido__mutex_unlock(&gate->lock);
-    is_in_time = lido__park(&self->parker, self->who.clock, self->deadline_ns);
+    if (!lido__ring_enter(&self->blocked)) {
+        is_in_time = lido__park(&self->parker, self->who.clock, self->deadline_ns);
+        lido__ring_leave(&self->blocked);
+    }
     lido__mutex_lock(&gate->lock);
     if (is_in_time || !self->is_woken)
         return is_in_time;
@@ -421,7 +458,7 @@ static int wait_locked(struct lido__gate *gate, struct lido__gate_wait *self,
             break;
         }
         if (!is_in_time) {
-            rc = SQLITE_BUSY;
+            rc = self->blocked.is_told ? LIDO_DEADLOCK : SQLITE_BUSY;
             break;
         }
         is_in_time = come_back(gate, self);
@@ -443,7 +480,8 @@ static void count_locked(struct lido__gate *gate, const struct lido__gate_wait *
     if (ns > counts->max_wait_ns)
         counts->max_wait_ns = ns;
     counts->timeouts += rc == SQLITE_BUSY;
-    counts->stopped += rc != LIDO_OK && rc != SQLITE_BUSY;
+    counts->deadlocks += rc == LIDO_DEADLOCK;
+    counts->stopped += rc != LIDO_OK && rc != SQLITE_BUSY && rc != LIDO_DEADLOCK;
 }
 
 static int enter_here(struct lido__gate *gate, struct lido__gate_wait *self)
@@ -453,6 +491,9 @@ static int enter_here(struct lido__gate *gate, struct lido__gate_wait *self)
 
     if (try_here(gate, self->who, self->priority))
         return LIDO_OK;
+    self->blocked =
+        (struct lido__blocked){ .ask = ask, .wants = "the write gate", .text = self->ring };
+    self->gate = gate;
     self->is_queued = self->is_given = self->is_woken = false;
     self->since_ns = lido__wait_ns(self->who.clock);
     lido__parker_init(&self->parker);

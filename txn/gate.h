@@ -13,6 +13,7 @@
  * Threads: any.
  */
 #include "pool/cancel.h"
+#include "pool/ring.h"
 #include "pool/slot.h"
 #include <lido/gate.h>
 #include <lido/pool.h>
@@ -55,6 +56,9 @@ struct lido__gate_ear {
 
 /* One that waits, on the stack of its thread. */
 struct lido__gate_wait {
+    struct lido__blocked blocked; /* the first: its `ask` is given this.  The gate's */
+    struct lido__gate *gate;      /* the same */
+
     /* The caller's, before it enters. */
     struct lido__gate_who who;
     enum lido__gate_priority priority;
@@ -63,6 +67,8 @@ struct lido__gate_wait {
     struct lido__sleepers *wakers[2]; /* its token's, its pool's; NULL: none */
     /* Is it to give up, and why; NULL: never. */
     int (*stop)(const struct lido__gate_wait *self);
+    char *
+        ring; /* LIDO__RING_TEXT bytes: what ring a LIDO_DEADLOCK is, or "": NULL: no text */
 
     /* The gate's. */
     struct lido__parker parker;
@@ -96,8 +102,8 @@ int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_
 bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
                     enum lido__gate_priority priority);
 /* Enters, and waits for it.  SQLITE_BUSY past the deadline; LIDO_DEADLOCK, at once: this thread
-   is in, by another lease; what `stop` said; SQLITE_IOERR_LOCK.  *self is forgotten when it
-   returns. */
+   is in, by another lease, or it would close a ring; what `stop` said; SQLITE_IOERR_LOCK.  *self
+   is forgotten when it returns. */
 int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
 /* Who is in runs that.  By its thread. */

@@ -95,21 +95,25 @@ const struct lido__gate_calls lido__gates = { find, leave, drop, end };
 
 static struct lido__gate_who who_is(struct lido__cell *cell)
 {
-    const struct lido__pool_config *config = &lido__cell_record(cell)->pool->config;
+    const lido_pool *pool = lido__cell_record(cell)->pool;
+    const struct lido__pool_config *config = &pool->config;
 
     return (struct lido__gate_who){
         .cell = cell,
         .generation = lido__slot_generation(lido__read(&cell->word)),
         .clock = config->clock,
-        .is_certain = config->check_same_thread && !config->shared_transaction,
+        .is_certain = config->check_same_thread && !config->shared_transaction &&
+                      pool->sharing != LIDO__SHARE_ALL,
     };
 }
 
 int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
-                        struct lido_error *err)
+                        const char *ring, struct lido_error *err)
 {
     char holder[240];
 
+    if (rc == LIDO_DEADLOCK && ring[0] != '\0')
+        return lido_fail(err, rc, "the wait for the write gate could not end; %s", ring);
     if (rc == LIDO_DEADLOCK)
         return lido_fail(err, rc,
                          "this thread is in the write gate of the file by another lease");
@@ -122,14 +126,16 @@ int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
                      (long long)waited_ms, holder);
 }
 
-static int explain(struct lido__cell *cell, int rc, struct lido_error *err)
+static int explain(struct lido__cell *cell, int rc, const char *ring,
+                   struct lido_error *err)
 {
     const struct lido_record *record = lido__cell_record(cell);
 
     if (rc != LIDO_DEADLOCK)
         rc = lido__lease_explain(cell, rc, "the wait for the write gate", err);
     cell->trouble = rc; /* as good as SQLite's: it is its lock that is waited for */
-    return lido__gated_explain(record->file_gate, rc, record->pool->config.timeout_ms, err);
+    return lido__gated_explain(record->file_gate, rc, record->pool->config.timeout_ms, ring,
+                               err);
 }
 
 /* What ends first. */
@@ -196,10 +202,11 @@ static bool try_to_enter(struct lido__cell *cell, const struct lido__gate_set *s
 }
 
 static int wait_to_enter(struct lido__cell *cell, const struct lido__gate_set *set,
-                         int64_t deadline_ns)
+                         int64_t deadline_ns, char *ring)
 {
     struct lido__gate_wait self = wait_of(cell, deadline_ns);
 
+    self.ring = ring;
     return set == NULL ? lido__gate_enter(lido__cell_record(cell)->file_gate, &self)
                        : lido__gate_set_enter(set, &self);
 }
@@ -209,7 +216,7 @@ static void be_in(struct lido_record *record, struct lido__gate_set *set)
     lido__swap(&record->is_in_gate, set == NULL ? IN_ONE : (uintptr_t)set);
 }
 
-static int enter(struct lido__cell *cell, struct lido__gate_set *set)
+static int enter(struct lido__cell *cell, struct lido__gate_set *set, char *ring)
 {
     struct lido_record *record = lido__cell_record(cell);
     int rc;
@@ -224,7 +231,7 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set)
         return LIDO_OK;
     }
     record->lock_until_ns = deadline_of(cell);
-    rc = wait_to_enter(cell, set, record->lock_until_ns);
+    rc = wait_to_enter(cell, set, record->lock_until_ns, ring);
     record->has_lock_until = rc == LIDO_OK;
     if (rc == LIDO_OK)
         be_in(record, set);
@@ -237,8 +244,10 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
 {
     const struct lido_record *record = lido__cell_record(cell);
     struct lido__gate_set *set = NULL;
+    char ring[LIDO__RING_TEXT];
     int rc;
 
+    ring[0] = '\0';
     if (lido__gated_is_in(cell))
         return LIDO_OK;
     if (lido__gate_set_is_needed(record)) {
@@ -246,8 +255,8 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
         if (rc != LIDO_OK)
             return rc;
     }
-    rc = enter(cell, set);
-    return rc == LIDO_OK ? rc : explain(cell, rc, err);
+    rc = enter(cell, set, ring);
+    return rc == LIDO_OK ? rc : explain(cell, rc, ring, err);
 }
 
 bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)
@@ -257,7 +266,7 @@ bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)
     /* The set of several would want memory, inside SQLite. */
     if (record->file_gate == NULL || lido__gated_is_in(cell) || !has_no_txn(record) ||
         lido__gate_set_is_needed(record) ||
-        wait_to_enter(cell, NULL, deadline_ns) != LIDO_OK)
+        wait_to_enter(cell, NULL, deadline_ns, NULL) != LIDO_OK)
         return false;
     be_in(record, NULL);
     return true;

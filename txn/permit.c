@@ -49,7 +49,8 @@ static struct lido__gate_who who_is(const struct lido__permit_wish *wish)
     };
 }
 
-static int wait_for_gate(struct lido__gate *gate, const struct lido__permit_wish *wish)
+static int wait_for_gate(struct lido__gate *gate, const struct lido__permit_wish *wish,
+                         char *ring)
 {
     const struct lido__pool_config *config = &wish->pool->config;
     struct wait self = {
@@ -59,7 +60,8 @@ static int wait_for_gate(struct lido__gate *gate, const struct lido__permit_wish
                     .deadline_ns = wish->deadline_ns,
                     .wakers = { wish->cancel != NULL ? &wish->cancel->sleepers : NULL,
                                 &wish->pool->elsewhere },
-                    .stop = stop },
+                    .stop = stop,
+                    .ring = ring },
         .wish = wish,
     };
 
@@ -67,7 +69,7 @@ static int wait_for_gate(struct lido__gate *gate, const struct lido__permit_wish
 }
 
 static int explain(struct lido__gate *gate, const struct lido__permit_wish *wish,
-                   int64_t since_ns, int rc, struct lido_error *err)
+                   int64_t since_ns, int rc, const char *ring, struct lido_error *err)
 {
     const int64_t waited_ns = lido__wait_ns(wish->pool->config.clock) - since_ns;
 
@@ -75,7 +77,7 @@ static int explain(struct lido__gate *gate, const struct lido__permit_wish *wish
         return lido_fail(err, rc, "the pool is closed");
     if (rc == LIDO_CANCELLED)
         return lido_fail(err, rc, "cancelled while it waited for the write gate");
-    return lido__gated_explain(gate, rc, waited_ns / LIDO_NS_PER_MS, err);
+    return lido__gated_explain(gate, rc, waited_ns / LIDO_NS_PER_MS, ring, err);
 }
 
 int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wish *wish,
@@ -83,8 +85,10 @@ int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wi
 {
     lido_pool *pool = wish->pool;
     const int64_t since_ns = lido__wait_ns(pool->config.clock);
+    char ring[LIDO__RING_TEXT];
     int rc = LIDO_OK;
 
+    ring[0] = '\0';
     *permit = (struct lido__permit){ .gate = NULL };
     if (!pool->config.kind->has_writer || pool->sharing != LIDO__SHARE_NONE)
         return LIDO_OK;
@@ -92,9 +96,9 @@ int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wi
     if (permit->gate == NULL)
         return LIDO_OK;
     if (!lido__gate_try(permit->gate, who_is(wish), lido__gate_priority(wish->priority)))
-        rc = wait_for_gate(permit->gate, wish);
+        rc = wait_for_gate(permit->gate, wish, ring);
     if (rc != LIDO_OK) {
-        rc = explain(permit->gate, wish, since_ns, rc, err);
+        rc = explain(permit->gate, wish, since_ns, rc, ring, err);
         lido__gate_drop(permit->gate);
         permit->gate = NULL;
         return rc;

@@ -58,7 +58,7 @@ bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns);
 /* The text of a wait in vain, if it ended by SQLITE_BUSY or LIDO_DEADLOCK; answers rc. */
 struct lido__gate;
 int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
-                        struct lido_error *err);
+                        const char *ring, struct lido_error *err);
 
 /* issue.c: the driver's, which must have them; LIDO_CANCELLED and LIDO_TXN_TIMEOUT where the
    lease is to stop. */

@@ -78,7 +78,8 @@ struct lido_checkout_options {
  * Ownership: on success *out is a lease; end it by lido_conn_checkin().  On failure *out is
  *            empty.  Borrows options until it returns; `file` must be static storage.
  * Threads:   any.  The lease belongs to the calling thread.
- * Fails:     LIDO_POOL_TIMEOUT, LIDO_CANCELLED, LIDO_CHECKED_OUT (assertion), LIDO_CLOSED,
+ * Fails:     LIDO_POOL_TIMEOUT, LIDO_DEADLOCK (none can come free: who has them waits for
+ *            this thread, or is it), LIDO_CANCELLED, LIDO_CHECKED_OUT (assertion), LIDO_CLOSED,
  *            LIDO_FORKED, LIDO_BAD_OPTION, SQLITE_NOMEM; what the driver said if it could not
  *            connect (SQLITE_CANTOPEN); what a hook returned; LIDO_DISCONNECT if hooks or
  *            pings refused two connections; LIDO_RECURSION (a connect hook asked for the

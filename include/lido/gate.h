@@ -26,9 +26,15 @@
  *
  * Only a lease without any transaction waits.  One that reads already, or whose begin hook has
  * begun, tries the gate once and else goes on without: such a begin is counted as ungated, and
- * waits for SQLite's lock as if there were no gate.  A thread that would wait for a gate that
- * another lease of its own is in is told at once, LIDO_DEADLOCK, if the pool knows the threads
- * of its leases (check_same_thread).
+ * waits for SQLite's lock as if there were no gate.
+ *
+ * A thread that would wait for a gate that another lease of its own is in is told at once,
+ * LIDO_DEADLOCK, if the pool knows the threads of its leases (check_same_thread).  Who is in
+ * may also wait for a connection, and who waits here has one: threads may wait in a ring,
+ * through gates and pools.  The one that would close it is told at once, LIDO_DEADLOCK, at its
+ * begin or its checkout; the others get on with what it gives up.  That is said only if all are
+ * known, and wait so.  Where one is awake, waits for something else, or shares its lease with
+ * other threads, the wait goes on to its time.
  *
  * With gate=process the line is one with other processes that say so too.  Whoever is in then
  * takes a lock for its process on `<database>-gate`, a file beside the database, with its owner

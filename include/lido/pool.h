@@ -288,11 +288,12 @@ struct lido_pool_stats {
     uint64_t rolled_back;      /* transactions left open, rolled back at check-in */
     uint64_t statements_reset; /* statements left running, reset at check-in */
     uint64_t temp_cleared; /* temporary tables and such left behind, dropped at check-in */
+    uint64_t deadlocks;    /* checkouts that would have waited in a ring: LIDO_DEADLOCK */
 };
 #define LIDO_POOL_STATS_INIT                                                               \
     {                                                                                      \
         sizeof(struct lido_pool_stats), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                        \
     }
 
 /*

@@ -45,7 +45,7 @@ extern "C" {
 #define LIDO_CANCELLED        (SQLITE_INTERRUPT | (151 << 8)) /* the token was fired */
 #define LIDO_ROLLBACK         (SQLITE_ABORT | (152 << 8)) /* of a run: roll back, no error */
 #define LIDO_TXN_TIMEOUT      (SQLITE_INTERRUPT | (153 << 8)) /* it took too long */
-#define LIDO_DEADLOCK         (SQLITE_LOCKED | (154 << 8)) /* a thread waits for itself */
+#define LIDO_DEADLOCK         (SQLITE_LOCKED | (154 << 8))    /* threads wait in a ring */
 
 /*
  * A flag on a code that a hook or a driver returns: surface it where an ordinary error is

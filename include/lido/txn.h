@@ -67,7 +67,8 @@ extern "C" {
  *            of another lease did not end), LIDO_IN_TXN (also: another lease of this thread
  *            on the same connection has one), LIDO_TXN_OVER (the one before was ended by
  *            SQLite itself or by SQL text; lido_txn_rollback() ends that state),
- *            LIDO_DEADLOCK (this thread is in the file's write gate by another lease),
+ *            LIDO_DEADLOCK (this thread is in the file's write gate by another lease, or
+ *            waits for one that waits for it; lido/gate.h),
  *            LIDO_CANCELLED, LIDO_TXN_TIMEOUT, LIDO_RECURSION, LIDO_STALE, LIDO_NO_CONNECTION,
  *            LIDO_WRONG_THREAD, LIDO_FORKED, SQLITE_MISUSE (no such mode, or the driver has
  *            it not); what SQLite or a hook returned.

@@ -159,4 +159,21 @@ void part_gate_first_low(struct play *play); /* may be overtaken, and is, by the
 void part_gate_second_high(struct play *play);
 void part_gate_look(struct play *play); /* three times */
 
+/* Parts: tests/sched/parts_ring.c.  Each may be told that it closes a ring, and gives up. */
+void set_up_ring(struct play *play);
+void set_up_ring_in_time(struct play *play);
+void part_ring_enter_and_take(struct play *play); /* the gate, and then another lease */
+void part_ring_enter_and_take_never_due(struct play *play);
+void part_ring_enter_and_take_in_time(struct play *play); /* that within 10 ms */
+void part_ring_take_and_enter(struct play *play);
+void part_ring_take_and_enter_never_due(struct play *play);
+void part_ring_take_and_enter_in_time(struct play *play);
+void part_ring_take_two(struct play *play);
+void part_ring_take_one(struct play *play); /* twice; never waits with one in its hands */
+void set_up_ring_cancel(struct play *play);
+void part_ring_cancelled(struct play *play);
+void part_ring_cancelled_in_line(struct play *play);
+void part_ring_take_after_cancel(struct play *play); /* gets that one's lease */
+void part_ring_fire(struct play *play);
+
 #endif
