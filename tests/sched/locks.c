@@ -11,6 +11,7 @@
 #include "tests/sched/inside.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define READING_NS 1000
@@ -196,13 +197,14 @@ int sched_key_set(pthread_key_t key, const void *value)
     return 0;
 }
 
+/* In rounds, as POSIX has it: a destructor may set a value again. */
 void sched_drop_values(void)
 {
-    for (int i = 0; i < n_keys; i++) {
-        void *value = self()->values[i];
+    for (int i = 0; i < n_keys * PTHREAD_DESTRUCTOR_ITERATIONS; i++) {
+        void *value = self()->values[i % n_keys];
 
-        self()->values[i] = NULL;
-        if (value != NULL && destroyers[i] != NULL)
-            destroyers[i](value);
+        self()->values[i % n_keys] = NULL;
+        if (value != NULL && destroyers[i % n_keys] != NULL)
+            destroyers[i % n_keys](value);
     }
 }
