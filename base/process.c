@@ -10,6 +10,7 @@
  * Threads: any; `lock` guards open_pools and the making of the page.
  */
 #include "base/process.h"
+#include "base/lives.h"
 
 #include <lido/process.h>
 
@@ -73,15 +74,13 @@ int lido__fail_forked(struct lido_error *err)
 
 void lido__thread_name_self(void)
 {
-    static lido__word last;
-    uint64_t number = lido__add(&last, 1) + 1;
 #if defined(__linux__)
     uint64_t id = (uint64_t)syscall(SYS_gettid);
 #else
-    uint64_t id = number;
+    uint64_t id = 0; /* its number will do */
 #endif
 
-    lido__thread_self = number << LIDO__THREAD_ID_BITS | lido__thread_id(id);
+    lido__thread_self = lido__life_begin(id, lido__thread_self);
 }
 
 #if defined(__linux__)

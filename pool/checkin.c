@@ -359,13 +359,28 @@ static int leave_shared(lido_pool *pool, struct lido__cell *cell,
     return rc != LIDO_OK ? rc : later;
 }
 
+int lido__lease_return(struct lido__cell *cell, bool transaction_was_reset,
+                       struct lido_error *err)
+{
+    struct lido_record *record = lido__cell_record(cell);
+    lido_pool *pool = record->pool;
+
+    /* A release: who sees this one counted also sees its checkout counted. */
+    lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
+    cell->is_stopped = pool->config.reset_on_return != LIDO_RESET_ROLLBACK &&
+                       lido__lease_may_stop(cell) && lido__lease_was_stopped(cell);
+    if (cell != &record->own)
+        return leave_shared(pool, cell, transaction_was_reset, err);
+    if (is_plain(pool, record))
+        return return_plain(pool, record, err);
+    return lido__record_return(pool, record, transaction_was_reset, false, err);
+}
+
 int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options *options,
                       struct lido_error *err)
 {
     bool transaction_was_reset = options != NULL && options->transaction_was_reset != 0;
     struct lido__cell *cell;
-    struct lido_record *record;
-    lido_pool *pool;
     int rc;
 
     if (options != NULL && options->size != sizeof *options)
@@ -380,15 +395,5 @@ int lido_conn_checkin(struct lido_conn *conn, const struct lido_checkin_options 
                         LIDO__RETURNING))
         return lido_fail(err, LIDO_STALE, "the lease has ended");
     *conn = (struct lido_conn)LIDO_CONN_INIT;
-    /* A release: who sees this one counted also sees its checkout counted. */
-    lido__publish(&cell->checkins, lido__read(&cell->checkins) + 1);
-    record = lido__cell_record(cell);
-    pool = record->pool;
-    cell->is_stopped = pool->config.reset_on_return != LIDO_RESET_ROLLBACK &&
-                       lido__lease_may_stop(cell) && lido__lease_was_stopped(cell);
-    if (cell != &record->own)
-        return leave_shared(pool, cell, transaction_was_reset, err);
-    if (is_plain(pool, record))
-        return return_plain(pool, record, err);
-    return lido__record_return(pool, record, transaction_was_reset, false, err);
+    return lido__lease_return(cell, transaction_was_reset, err);
 }

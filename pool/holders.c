@@ -10,10 +10,17 @@
  */
 #include "pool/holders.h"
 #include "base/alloc.h"
+#include "base/lives.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool lido__holder_is_gone(const struct lido__cell *cell, uint64_t owner)
+{
+    return lido__life_is_over(owner) &&
+           lido__cell_record(cell)->pool->config.check_same_thread;
+}
 
 static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holder *out,
                       uint64_t *owner)
@@ -32,6 +39,7 @@ static bool read_once(struct lido__cell *cell, int64_t now_ns, struct lido_holde
         .age_ns = now_ns - (int64_t)lido__observe(&cell->since_ns),
         .file = (const char *)(uintptr_t)lido__observe(&cell->file),
         .line = (int)lido__observe(&cell->line),
+        .is_gone = lido__holder_is_gone(cell, *owner),
     };
     for (int i = 0; i < LIDO__LABEL_WORDS; i++) {
         words[i] = lido__observe(&cell->label[i]);
@@ -63,14 +71,14 @@ bool lido__holder_read(struct lido__cell *cell, int64_t now_ns, struct lido_hold
 }
 
 /* Every cell that may be a lease: those of the slots, and those that share. */
-static struct lido__cell *first_cell(const lido_pool *pool)
+struct lido__cell *lido__holders_first(const lido_pool *pool)
 {
     struct lido_record *slot = lido__slots_first(pool);
 
     return slot != NULL ? &slot->own : lido__cells_first(pool);
 }
 
-static struct lido__cell *next_cell(const lido_pool *pool, struct lido__cell *cell)
+struct lido__cell *lido__holders_next(const lido_pool *pool, struct lido__cell *cell)
 {
     struct lido_record *slot = lido__cell_record(cell);
 
@@ -100,14 +108,15 @@ int lido_pool_holders(lido_pool *pool,
                          "no pool, or no function to show its holders to");
     if (lido__is_forked())
         return lido__fail_forked(err);
-    for (struct lido__cell *at = first_cell(pool); at != NULL; at = next_cell(pool, at))
+    for (struct lido__cell *at = lido__holders_first(pool); at != NULL;
+         at = lido__holders_next(pool, at))
         room++;
     holders = lido__new((room + 1) * sizeof *holders);
     if (holders == NULL)
         return lido_fail(err, SQLITE_NOMEM, "out of memory for a list of %zu leases", room);
     now_ns = lido__age_ns(pool->config.clock);
-    for (struct lido__cell *at = first_cell(pool); at != NULL && count < room;
-         at = next_cell(pool, at))
+    for (struct lido__cell *at = lido__holders_first(pool); at != NULL && count < room;
+         at = lido__holders_next(pool, at))
         count += lido__holder_read(at, now_ns, &holders[count]);
     qsort(holders, count, sizeof *holders, by_age);
     lido__assert_unlocked();
@@ -162,10 +171,11 @@ static const char *base_name(const char *file)
 size_t lido__holder_describe(const struct lido_holder *holder, const char *lead, char *text,
                              size_t size)
 {
-    int used =
-        snprintf(text, size, "%s thread %llu%s%s for %lld ms", lead,
-                 (unsigned long long)holder->thread, holder->label[0] != '\0' ? " " : "",
-                 holder->label, (long long)(holder->age_ns / LIDO_NS_PER_MS));
+    int used = snprintf(text, size, "%s thread %llu%s%s%s for %lld ms", lead,
+                        (unsigned long long)holder->thread,
+                        holder->is_gone ? " (holder gone)" : "",
+                        holder->label[0] != '\0' ? " " : "", holder->label,
+                        (long long)(holder->age_ns / LIDO_NS_PER_MS));
 
     if (used >= 0 && (size_t)used < size && holder->file != NULL)
         used += snprintf(text + used, size - (size_t)used, " at %.40s:%d",
@@ -182,7 +192,8 @@ void lido__holders_describe(lido_pool *pool, char *text, size_t size)
     size_t used;
 
     text[0] = '\0';
-    for (struct lido__cell *at = first_cell(pool); at != NULL; at = next_cell(pool, at)) {
+    for (struct lido__cell *at = lido__holders_first(pool); at != NULL;
+         at = lido__holders_next(pool, at)) {
         if (!lido__holder_read(at, now_ns, &holder))
             continue;
         if (count < 2)

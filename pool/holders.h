@@ -18,6 +18,12 @@ bool lido__holder_read(struct lido__cell *cell, int64_t now_ns, struct lido_hold
 size_t lido__holder_describe(const struct lido_holder *holder, const char *lead, char *text,
                              size_t size);
 
+/* Every cell that may be a lease: those of the slots, and those that share. */
+struct lido__cell *lido__holders_first(const lido_pool *pool);
+struct lido__cell *lido__holders_next(const lido_pool *pool, struct lido__cell *cell);
+/* True if `owner`, which has the lease, has ended, and nobody else may use it. */
+bool lido__holder_is_gone(const struct lido__cell *cell, uint64_t owner);
+
 /* lido__ring_add() of the thread that has the lease; false also if the lease has ended. */
 bool lido__holder_add(struct lido__ring *ring, struct lido__cell *cell);
 

@@ -201,40 +201,54 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
     return now_ns;
 }
 
-/* A record that is a thread's own goes with the lease, if it is the only one. */
-static int hand_over_record(struct lido__cell *cell, struct lido_error *err)
+static void tell_owner(struct lido__cell *cell)
 {
-    struct lido_record *record = lido__cell_record(cell);
-    lido_pool *pool = record->pool;
-    bool is_alone;
+    uint64_t generation = begin_retelling(cell);
 
-    lido__mutex_lock(&pool->lock);
-    is_alone = record->leases == 1 || record->thread == lido__thread();
-    if (is_alone)
-        record->thread = lido__thread();
-    lido__mutex_unlock(&pool->lock);
-    if (!is_alone)
-        return lido_fail(err, LIDO_SHARED,
-                         "other leases of the same thread share the connection");
-    if (pool->config.kind->binds)
-        lido__threads_watch_self();
-    return LIDO_OK;
+    lido__publish(&cell->owner, lido__thread());
+    lido__publish(&cell->told, generation);
 }
 
+/* A record that is a thread's own goes with the lease, if it is the only one. */
+static bool take_record_locked(const lido_pool *pool, const struct lido__cell *cell)
+    LIDO_TSA(requires_capability(pool->lock))
+{
+    struct lido_record *record = lido__cell_record(cell);
+
+    if (pool->sharing != LIDO__SHARE_THREAD || cell == &record->own)
+        return true;
+    if (record->leases != 1 && record->thread != lido__thread())
+        return false;
+    record->thread = lido__thread();
+    return true;
+}
+
+/* Under the lock: one whose thread has ended may be reclaimed at the same moment. */
 int lido_conn_hand_over(const struct lido_conn *conn, struct lido_error *err)
 {
     struct lido__cell *cell;
-    uint64_t generation;
+    bool is_good, is_alone = false, is_bound;
+    lido_pool *pool;
     int rc = find_lent(conn, &cell, err);
 
-    if (rc == LIDO_OK && pool_of(cell)->sharing == LIDO__SHARE_THREAD &&
-        cell != &lido__cell_record(cell)->own)
-        rc = hand_over_record(cell, err);
     if (rc != LIDO_OK)
         return rc;
-    generation = begin_retelling(cell);
-    lido__publish(&cell->owner, lido__thread());
-    lido__publish(&cell->told, generation);
+    pool = lido__cell_record(cell)->pool;
+    lido__mutex_lock(&pool->lock);
+    is_good = is_lent(conn) && lido__cell_record(cell)->pool == pool;
+    if (is_good)
+        is_alone = take_record_locked(pool, cell);
+    if (is_alone)
+        tell_owner(cell);
+    is_bound = pool->config.kind->binds;
+    lido__mutex_unlock(&pool->lock);
+    if (!is_good)
+        return fail_stale(conn, err);
+    if (!is_alone)
+        return lido_fail(err, LIDO_SHARED,
+                         "other leases of the same thread share the connection");
+    if (is_bound)
+        lido__threads_watch_self();
     return LIDO_OK;
 }
 

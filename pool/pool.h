@@ -471,7 +471,10 @@ static inline int lido__record_restore_isolation(struct lido_record *record,
                                                    : lido__record_unisolate(record, err);
 }
 
-/* pool/checkin.c: a record that is RETURNING goes back. */
+/* pool/checkin.c: a lease that is RETURNING to the caller ends. */
+int lido__lease_return(struct lido__cell *cell, bool transaction_was_reset,
+                       struct lido_error *err);
+/* A record that is RETURNING goes back. */
 int lido__record_return(lido_pool *pool, struct lido_record *record,
                         bool transaction_was_reset, bool has_asked_reset,
                         struct lido_error *err) LIDO_TSA(locks_excluded(pool->lock));
@@ -545,6 +548,8 @@ static inline bool lido__lease_may_stop(const struct lido__cell *cell)
 /* The code why its SQL ended with `rc`, with a text; or `rc`, and nothing is said. */
 int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing,
                         struct lido_error *err);
+/* It was to stop, whatever its token says, which may be gone: of one that is RETURNING. */
+void lido__lease_condemn(struct lido__cell *cell);
 static inline bool lido__is_stop(int code)
 {
     return code == LIDO_CANCELLED || code == LIDO_TXN_TIMEOUT;

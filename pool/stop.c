@@ -70,6 +70,13 @@ int lido__lease_explain(const struct lido__cell *cell, int rc, const char *doing
     return rc;
 }
 
+void lido__lease_condemn(struct lido__cell *cell)
+{
+    cell->has_cancel = false; /* the token may have gone with who had the lease */
+    lido__swap(&cell->cancelled,
+               cancelled_word(lido__slot_generation(lido__observe(&cell->word))));
+}
+
 static int on_progress(void *record_)
 {
     struct lido_record *record = record_;

@@ -100,9 +100,9 @@ struct lido_gate_stats {
 };
 #define LIDO_GATE_STATS_INIT                                                               \
     {                                                                                      \
-        sizeof(struct lido_gate_stats), 0, 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } }, { 0 }, 0, \
-            0, { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 } } } }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0                                                                        \
+        sizeof(struct lido_gate_stats), 0, 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 }, 0 }, { 0 }, \
+            0, 0, { { 0, 0, { 0, 0, 0, 0, NULL, 0, { 0 }, 0 } } }, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0                                                                  \
     }
 
 /*

@@ -289,11 +289,12 @@ struct lido_pool_stats {
     uint64_t statements_reset; /* statements left running, reset at check-in */
     uint64_t temp_cleared; /* temporary tables and such left behind, dropped at check-in */
     uint64_t deadlocks;    /* checkouts that would have waited in a ring: LIDO_DEADLOCK */
+    uint64_t reclaimed;    /* leases whose thread had ended, by lido_pool_reclaim() */
 };
 #define LIDO_POOL_STATS_INIT                                                               \
     {                                                                                      \
         sizeof(struct lido_pool_stats), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                        \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
     }
 
 /*
@@ -314,6 +315,7 @@ struct lido_holder {
     const char *file; /* where it was checked out; NULL if not told */
     int line;
     char label[32]; /* "" if none */
+    int is_gone; /* holder gone: its thread has ended, and nobody else may use the lease */
 };
 
 /*
@@ -327,6 +329,24 @@ struct lido_holder {
 LIDO_API int lido_pool_holders(lido_pool *pool,
                                int (*visit)(void *ctx, const struct lido_holder *holder),
                                void *ctx, struct lido_error *err);
+
+/*
+ * Ends the leases whose holder is gone (`is_gone`), so that others get their connections: each
+ * is checked in by the calling thread, with all hooks, and its transaction is rolled back
+ * whatever `pool_reset_on_return` says.  A copy of such a lease answers LIDO_STALE from then
+ * on.
+ *
+ * A thread has ended when its functions have, and the destructors of its thread-specific
+ * values.  A lease that was handed over is its new thread's; where any thread may use a lease
+ * (check_same_thread=0) nobody is known to be gone.  What cannot be ended stays as it is: an
+ * adopted handle, which is the host's, and a lease whose thread ended inside a statement.
+ *
+ * Ownership: *reclaimed (NULL allowed) is how many leases it ended.
+ * Threads:   any; also on a closed pool.  Who reclaims a lease uses its connection, so a
+ *            thread must not end while SQLite works for it (pthread_cancel in a raw call).
+ * Fails:     LIDO_FORKED; the first that a check-in of them answered (all are ended).
+ */
+LIDO_API int lido_pool_reclaim(lido_pool *pool, int64_t *reclaimed, struct lido_error *err);
 
 #ifdef __cplusplus
 }

@@ -159,6 +159,11 @@ void part_gate_first_low(struct play *play); /* may be overtaken, and is, by the
 void part_gate_second_high(struct play *play);
 void part_gate_look(struct play *play); /* three times */
 
+/* Parts: tests/sched/parts_reclaim.c. */
+void part_leave_lease(struct play *play); /* ends with it */
+void part_reclaim(struct play *play);     /* until somebody has ended it */
+void part_take_over(struct play *play);   /* the same lease, unless it was reclaimed */
+
 /* Parts: tests/sched/parts_ring.c.  Each may be told that it closes a ring, and gives up. */
 void set_up_ring(struct play *play);
 void set_up_ring_in_time(struct play *play);

@@ -326,5 +326,20 @@ const struct scenario scenarios[] = {
       .parts = { part_ring_take_after_cancel, part_ring_cancelled_in_line,
                  part_ring_fire } },
 
+    /* Threads that end with a lease. */
+    { .name = "reclaim",
+      .url = ONE,
+      .has_threads = true,
+      .preemptions = 1,
+      .parts = { part_leave_lease, part_reclaim } },
+    { .name = "reclaim-for-who-waits",
+      .url = ONE,
+      .has_threads = true,
+      .parts = { part_leave_lease, part_reclaim, part_take, part_reclaim } },
+    { .name = "reclaim-or-hand-over",
+      .url = ONE,
+      .has_threads = true,
+      .parts = { part_leave_lease, part_reclaim, part_take_over } },
+
     { .name = NULL },
 };
