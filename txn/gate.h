@@ -102,8 +102,8 @@ int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_
 bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
                     enum lido__gate_priority priority);
 /* Enters, and waits for it.  SQLITE_BUSY past the deadline; LIDO_DEADLOCK, at once: this thread
-   is in, by another lease, or it would close a ring; what `stop` said; SQLITE_IOERR_LOCK.  *self
-   is forgotten when it returns. */
+   is in, by another lease, or it would close a ring; what `stop` said; SQLITE_IOERR_LOCK.
+   *self is forgotten when it returns. */
 int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
 /* Who is in runs that.  By its thread. */
@@ -113,7 +113,7 @@ void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who);
 /* Until somebody leaves, or the deadline.  False at once if nobody is in. */
 bool lido__gate_await_leave(struct lido__gate *gate, const struct lido_clock *clock,
                             int64_t deadline_ns);
-/* A transaction that may not wait goes on without, or a run comes again by the gate: counted. */
+/* A transaction that may not wait goes on without; a run comes again by the gate: counted. */
 void lido__gate_pass_by(struct lido__gate *gate);
 void lido__gate_upgrade(struct lido__gate *gate);
 

@@ -4,6 +4,7 @@
  *
  * Threads: any.  A lease cannot end its transaction while this has the gate's lock.
  */
+#include "pool/holders.h"
 #include "txn/gate_state.h"
 
 #include <stdarg.h>

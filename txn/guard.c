@@ -7,8 +7,8 @@
  * holds the transaction, so that no other lease sees what is not committed, or writes into it.
  * And with `autobegin` a statement begins the transaction that it needs.
  *
- * One that writes with no transaction open is one by itself, and goes by the file's gate; so does
- * the first that writes in a transaction that did not begin there.
+ * One that writes with no transaction open is one by itself, and goes by the file's gate; so
+ * does the first that writes in a transaction that did not begin there.
  *
  * Threads: the one that checked the connection out.  No mutex of SQLite's is held.
  */
