@@ -21,8 +21,8 @@
  *     listening, bell_is_rung     listen(), unlisten(), and the lock of a list of sleepers,
  *                                 which is held while wake_to_look() is called for each
  *     fired                       what `stop` reads
- *     Waiter                      lido__gate_try(), lido__gate_enter(), lido__gate_leave()
- *     Newcomer                    lido__gate_try() alone
+ *     Waiter                      try_here(), enter_here(), leave_here()
+ *     Newcomer                    try_here() alone
  *
  * What is done under gate->lock is one step here: all that it touches is guarded by it, but the
  * token, which is read once, and the clock.  Between those steps anybody may run: in particular
@@ -44,7 +44,8 @@
  * wants to be found.
  *
  * What is left out: how long anything takes, LIDO_DEADLOCK and the other answers without a
- * wait, counts and views, and more than one gate, for a waiter stands at one.
+ * wait, counts and views, more than one gate, for a waiter stands at one, and other processes:
+ * who is in waits for them before it goes on, and that is a part of being in.
  */
 #ifndef WAITERS
 #define WAITERS 3
@@ -341,7 +342,7 @@ home:
     :: goto end
 #endif
     :: d_step {
-        MAY_TAKE(i, IS_HIGH(i)); /* lido__gate_try() */
+        MAY_TAKE(i, IS_HIGH(i)); /* try_here() */
         if
         :: yes -> TAKE(i)
         :: else
