@@ -19,7 +19,13 @@
 #include <unistd.h>
 
 /* How begins go by the gate. */
-static const char *const gates[] = { "&gate=0", "&gate=1", "&gate=1&gate_aging_us=0" };
+static const char *const gates[] = {
+    "&gate=off",
+    "&gate=on",
+    "&gate=on&gate_aging_us=0",
+    "&gate=process",
+    "&gate=process&gate_aging_us=0",
+};
 #define N_GATES ((int)(sizeof gates / sizeof gates[0]))
 
 #define THREADS   4
@@ -225,6 +231,7 @@ static void take_turns(const char *gate, int64_t aging_us)
 /* So of any window of commits nobody has two more than another. */
 Test(transfer, who_waits_is_served_in_turn_while_a_foreign_process_writes)
 {
-    take_turns("&gate=1&gate_aging_us=0", 0);
-    take_turns("&gate=1&gate_aging_us=200", 200);
+    take_turns("&gate=on&gate_aging_us=0", 0);
+    take_turns("&gate=on&gate_aging_us=200", 200);
+    take_turns("&gate=process&gate_aging_us=0", 0);
 }

@@ -19,10 +19,11 @@
 
 #define WAITERS 2 /* from number 2 */
 #define EACH    5
-#define PROGRAM 5 /* the number of the other program's clerk */
-#define JOINS   "LIDO_TEST_BANK"
+#define PROGRAM 5                /* the number of the other program's clerk */
+#define BANK    "LIDO_TEST_BANK" /* in the environment of the other program */
+#define GATE    "LIDO_TEST_GATE"
 
-static const char *const gates[] = { "&gate=0", "&gate=1", "&gate=1&gate_aging_us=0" };
+static const char *const gates[] = { "&gate=off", "&gate=on", "&gate=process" };
 #define N_GATES ((int)(sizeof gates / sizeof gates[0]))
 
 enum does { ASKS, EXECS, RETURNS }; /* a child */
@@ -30,6 +31,7 @@ enum does { ASKS, EXECS, RETURNS }; /* a child */
 static lido_pool *pool;
 static struct lido_conn idle; /* a lease of the thread that forks */
 static struct bank_team team;
+static const char *its_gate;
 static bool has_gate;
 static pid_t child; /* -1: this is it */
 static int to_child, from_child;
@@ -39,14 +41,14 @@ TestSuite(transfer_fork, .fini = bank_remove, .timeout = 60);
 /* The program that the test becomes in its child. */
 __attribute__((constructor)) static void be_another_program(void)
 {
-    const char *folder = getenv(JOINS);
+    const char *folder = getenv(BANK);
     lido_pool *its_own;
     int rc;
 
     if (folder == NULL)
         return;
     bank_join(folder);
-    its_own = bank_open("");
+    its_own = bank_open(getenv(GATE));
     bank_team_prepare(&team, its_own, PROGRAM, 1, EACH);
     if (write(STDOUT_FILENO, "o", 1) != 1)
         _exit(1);
@@ -101,7 +103,8 @@ static void be_program(int to_parent)
     char *const argv[] = { (char *)(uintptr_t) "transfer", NULL };
 
     dup2(to_parent, STDOUT_FILENO);
-    setenv(JOINS, bank_folder(), 1);
+    setenv(BANK, bank_folder(), 1);
+    setenv(GATE, its_gate, 1);
     execv("/proc/self/exe", argv);
     _exit(1);
 }
@@ -194,7 +197,8 @@ static void play(const char *gate, bool by_runner, void (*half_way)(int number))
     int rc;
 
     bank_make("wal");
-    has_gate = strcmp(gate, "&gate=0") != 0;
+    its_gate = gate;
+    has_gate = strcmp(gate, gates[0]) != 0;
     pool = bank_open(gate);
     cr_assert_eq(lido_pool_checkout(pool, &idle, NULL, &err), LIDO_OK, "%s", err.text);
     for (int i = 0; i < EACH; i++) {

@@ -39,6 +39,7 @@
 #endif
 
 enum phase {
+    IN_LINE, /* behind another process */
     AT_GATE,
     IN_GATE,
     BEFORE_WRITE,
@@ -50,13 +51,18 @@ enum phase {
     IN_COMMIT, /* at the nth call of its files */
 };
 static const char *const phases[] = {
-    [AT_GATE] = "at the gate",           [IN_GATE] = "in the gate",
-    [BEFORE_WRITE] = "before it writes", [HALF_WAY] = "half way",
-    [AFTER_WRITE] = "written",           [CHECKS_IN] = "in its check-in",
-    [AFTER_COMMIT] = "after COMMIT",     [WRITTEN_DOWN] = "written down",
+    [IN_LINE] = "behind another process",
+    [AT_GATE] = "at the gate",
+    [IN_GATE] = "in the gate",
+    [BEFORE_WRITE] = "before it writes",
+    [HALF_WAY] = "half way",
+    [AFTER_WRITE] = "written",
+    [CHECKS_IN] = "in its check-in",
+    [AFTER_COMMIT] = "after COMMIT",
+    [WRITTEN_DOWN] = "written down",
     [IN_COMMIT] = "in COMMIT",
 };
-static const char *const gates[] = { "&gate=0", "&gate=1", "&gate=1&gate_aging_us=0" };
+static const char *const gates[] = { "&gate=off", "&gate=on", "&gate=process" };
 #define N_GATES ((int)(sizeof gates / sizeof gates[0]))
 
 static struct plan {
@@ -81,7 +87,12 @@ static struct lido_gate_stats gate_stats(lido_pool *pool)
 
 static bool has_gate(void)
 {
-    return strcmp(plan.gate, "&gate=0") != 0;
+    return plan.gate != gates[0];
+}
+
+static bool is_process(void)
+{
+    return plan.gate == gates[2];
 }
 
 /* Where SQLite's lock is held by the victim. */
@@ -89,6 +100,13 @@ static bool has_lock(void)
 {
     return plan.phase == AT_GATE || plan.phase == BEFORE_WRITE || plan.phase == HALF_WAY ||
            plan.phase == AFTER_WRITE;
+}
+
+/* Where other processes wait for the victim in their line: a run leaves it at last. */
+static bool has_line(void)
+{
+    return is_process() && (has_lock() || plan.phase == IN_GATE ||
+                            (plan.phase == CHECKS_IN && plan.by_runner));
 }
 
 /* --- the children: they end by _exit(), and assert nothing ------------------------------- */
@@ -178,6 +196,17 @@ static void put_one_in_its_way(void)
         sched_yield();
 }
 
+/* A transfer that waits for another process. */
+static void wait_in_line(void)
+{
+    static struct bank_team team;
+
+    bank_team_start(&team, its_pool, VICTIM, 1, 1);
+    while (gate_stats(its_pool).process_waits == 0)
+        sched_yield();
+    stay(VICTIM);
+}
+
 /* Returns if nothing killed it. */
 static void be_victim(void)
 {
@@ -192,6 +221,9 @@ static void be_victim(void)
              plan.phase == IN_COMMIT ? "&vfs=failing" : "");
     its_pool = bank_open(more);
     must(lido_hooks_add(lido_pool_hooks(its_pool), NULL, &events, NULL, NULL, &err), &err);
+    is_doomed = plan.phase == IN_LINE;
+    if (is_doomed)
+        wait_in_line();
     for (int i = 0; i < BEFORE; i++)
         must(bank_transfer(&clerk, its_pool, &err), &err);
     is_doomed = true;
@@ -296,40 +328,70 @@ static void leave(struct child *child)
     cr_assert_not(is_killed(child));
 }
 
-static void start_round(struct bank_team *team, lido_pool *pool,
-                        const struct child *bystander)
+static struct child victim, bystander;
+static lido_pool *pool;
+static struct bank_team team;
+
+static void start_all(void)
 {
-    bank_team_start(team, pool, 1, OURS, EACH);
-    go(bystander);
+    bank_make(plan.journal);
+    victim = start(be_victim, NULL);
+    bystander = start(be_bystander, &victim);
+    pool = bank_open(plan.gate);
 }
 
-static void end_round(struct bank_team *team, const struct child *bystander)
+static void start_round(void)
+{
+    bank_team_start(&team, pool, 1, OURS, EACH);
+    go(&bystander);
+}
+
+static void end_round(void)
 {
     for (int i = 0; i < EACH; i++)
         bank_foreign_transfer();
-    cr_assert_eq(bank_team_end(team), LIDO_OK);
-    await(bystander, 'd');
+    cr_assert_eq(bank_team_end(&team), LIDO_OK);
+    await(&bystander, 'd');
+}
+
+static void kill_victim(void)
+{
+    cr_assert_eq(kill(victim.pid, SIGKILL), 0);
+    cr_assert(is_killed(&victim));
+}
+
+/* What is left makes one round more. */
+static void end_all(void)
+{
+    start_round();
+    end_round();
+    leave(&bystander);
+    hang_up(&victim);
+    lido_pool_free(pool);
 }
 
 /* What it does not hold nobody waits for; what it holds all do, until it is killed. */
-static void kill_where_it_stays(struct child *victim, struct bank_team *team,
-                                lido_pool *pool, const struct child *bystander)
+static void kill_where_it_stays(void)
 {
-    go(victim);
-    await(victim, 's');
-    start_round(team, pool, bystander);
-    if (has_lock()) {
-        cr_assert_eq(bank_foreign_begin(), SQLITE_BUSY);
+    go(&victim);
+    await(&victim, 's');
+    start_round();
+    if (has_lock() || has_line()) {
+        if (has_lock())
+            cr_assert_eq(bank_foreign_begin(), SQLITE_BUSY);
+        else
+            bank_foreign_transfer();
         while (has_gate() && gate_stats(pool).waiting < OURS - 1)
             sched_yield();
-        cr_assert_eq(bank_written_down(1) + bank_written_down(2) + bank_written_down(3), 0);
+        for (int i = 1; i <= OURS; i++)
+            cr_assert_eq(bank_written_down(i), 0, "%s%s, %s: clerk %d did not wait",
+                         plan.journal, plan.gate, phases[plan.phase], i);
     } else {
-        end_round(team, bystander);
-        start_round(team, pool, bystander);
+        end_round();
+        start_round();
     }
-    cr_assert_eq(kill(victim->pid, SIGKILL), 0);
-    cr_assert(is_killed(victim));
-    end_round(team, bystander);
+    kill_victim();
+    end_round();
 }
 
 static int unheard; /* commits that were done when the process was killed before it knew */
@@ -338,7 +400,7 @@ static void expect_transfers(void)
 {
     const long made = bank_made(VICTIM);
     char when[100];
-    int rounds = plan.phase == IN_COMMIT || has_lock() ? 2 : 3;
+    int rounds = plan.phase == IN_COMMIT || has_lock() || has_line() ? 2 : 3;
 
     snprintf(when, sizeof when, "%s%s, %s %d", plan.journal, plan.gate, phases[plan.phase],
              plan.nth);
@@ -358,28 +420,18 @@ static void expect_transfers(void)
 /* False: it lived. */
 static bool kill_one(void)
 {
-    struct child victim, bystander;
-    struct bank_team team;
-    lido_pool *pool;
     bool was_killed = true;
 
-    bank_make(plan.journal);
-    victim = start(be_victim, NULL);
-    bystander = start(be_bystander, &victim);
-    pool = bank_open(plan.gate);
+    start_all();
     if (plan.phase == IN_COMMIT) {
-        start_round(&team, pool, &bystander);
+        start_round();
         go(&victim);
         was_killed = is_killed(&victim);
-        end_round(&team, &bystander);
+        end_round();
     } else {
-        kill_where_it_stays(&victim, &team, pool, &bystander);
+        kill_where_it_stays();
     }
-    start_round(&team, pool, &bystander);
-    end_round(&team, &bystander);
-    leave(&bystander);
-    hang_up(&victim);
-    lido_pool_free(pool);
+    end_all();
     expect_transfers();
     bank_remove();
     return was_killed;
@@ -431,4 +483,59 @@ Test(transfer_kill, in_a_commit_to_the_write_ahead_log)
 Test(transfer_kill, in_a_commit_with_a_rollback_journal)
 {
     kill_in_commit("delete");
+}
+
+/* --- in line between processes ----------------------------------------------------------- */
+
+static int signal_in_line;
+
+/* Its own transfer keeps all others in line. */
+static void signal_who_waits(int number)
+{
+    int status;
+
+    (void)number;
+    go(&victim);
+    await(&victim, 's');
+    go(&bystander);
+    cr_assert_eq(kill(victim.pid, signal_in_line), 0);
+    cr_assert_eq(waitpid(victim.pid, &status, WUNTRACED), victim.pid);
+    cr_assert(signal_in_line == SIGSTOP ? WIFSTOPPED(status) : WIFSIGNALED(status));
+}
+
+/* With SIGSTOP it keeps its place in line, and takes no step when it comes to its turn. */
+static void signal_in_each_line(const char *journal, int number)
+{
+    struct bank_clerk clerk = { .number = 1, .half_way = signal_who_waits };
+    struct lido_error err = LIDO_ERROR_INIT;
+
+    signal_in_line = number;
+    for (int i = 0; i < 4; i++) {
+        plan = (struct plan){ journal, gates[2], IN_LINE, i % 2 == 0, i / 2 == 0, 0 };
+        clerk.by_runner = plan.by_runner;
+        start_all();
+        cr_assert_eq(bank_transfer(&clerk, pool, &err), LIDO_OK, "%s", err.text);
+        await(&bystander, 'd');
+        start_round();
+        end_round();
+        if (number != SIGKILL)
+            kill_victim();
+        end_all();
+        for (int member = 1; member <= OURS; member++)
+            cr_assert_eq(bank_written_down(member), 2 * EACH + (member == 1));
+        cr_assert_eq(bank_made(VICTIM), 0);
+        bank_expect_sound(-1, phases[IN_LINE]);
+        bank_remove();
+    }
+}
+
+Test(transfer_kill, who_is_in_line_between_processes)
+{
+    signal_in_each_line("wal", SIGKILL);
+    signal_in_each_line("delete", SIGKILL);
+}
+
+Test(transfer_kill, who_is_stopped_in_line_between_processes_stops_nobody)
+{
+    signal_in_each_line("wal", SIGSTOP);
 }

@@ -83,7 +83,9 @@ void bank_make(const char *journal)
 
 void bank_remove(void)
 {
-    static const char *const endings[] = { "", "-journal", "-wal", "-shm", "-book" };
+    static const char *const endings[] = {
+        "", "-journal", "-wal", "-shm", "-gate", "-book"
+    };
     char name[100];
 
     if (written_down == NULL)
