@@ -102,7 +102,7 @@ def judge(model, compiler, name):
     began = time.monotonic()
     try:
         if name in CHECKS:
-            said, states = search(model, compiler, '-O2', CHECKS[name])
+            said, states = search(model, compiler, '-O1', CHECKS[name])
             why = complaint(said)
             answer, is_good = why or f'no error in {states} states', not why
         else:
