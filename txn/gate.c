@@ -300,6 +300,17 @@ void lido__gate_leave(struct lido__gate *gate)
     leave_here(gate);
 }
 
+/* Another process has the file's: this one has never been in.  `rc`: why it waits no more. */
+static void back_out(struct lido__gate *gate, int rc)
+{
+    lido__mutex_lock(&gate->lock);
+    gate->counts.entered--;
+    gate->counts.timeouts += rc == SQLITE_BUSY;
+    gate->counts.stopped += rc != LIDO_OK && rc != SQLITE_BUSY;
+    lido__mutex_unlock(&gate->lock);
+    leave_here(gate);
+}
+
 bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
                     enum lido__gate_priority priority)
 {
@@ -307,7 +318,7 @@ bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
         return false;
     if (lido__gate_file_try(lido__gate_file_of(gate), who.clock))
         return true;
-    leave_here(gate);
+    back_out(gate, LIDO_OK);
     return false;
 }
 
@@ -529,10 +540,6 @@ int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self)
     rc = lido__gate_file_lock(file, self);
     if (rc == LIDO_OK)
         return rc;
-    lido__mutex_lock(&gate->lock);
-    gate->counts.timeouts += rc == SQLITE_BUSY;
-    gate->counts.stopped += rc != SQLITE_BUSY;
-    lido__mutex_unlock(&gate->lock);
-    leave_here(gate);
+    back_out(gate, rc);
     return rc;
 }

@@ -157,6 +157,7 @@ Test(gated_process, past_the_timeout_it_says_which_process_is_in)
     cr_expect_not_null(strstr(worker.err.text, "waited 1000 ms for the write gate"), "%s",
                        worker.err.text);
     cr_expect_not_null(strstr(worker.err.text, text), "%s", worker.err.text);
+    cr_expect_eq(stats_of(pool).entered, 0, "it has never been in");
     cr_expect_eq(stats_of(pool).timeouts, 1);
     cr_expect_eq(stats_of(pool).stopped, 0);
     cr_expect_eq(stats_of(pool).process_waits, 1);
