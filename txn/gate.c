@@ -15,7 +15,9 @@
  *
  * Letting those overtake that run already saves the switch of threads: a head that is not due
  * is woken and may find the gate taken; it keeps its place.  One that is due is handed the
- * gate: nobody can come in between.
+ * gate: nobody can come in between.  (One that becomes due while the gate is free may see one
+ * other of the line go first, who was woken before: once, for that one's leave hands it over.
+ * tests/model/gate.pml holds it to that.)
  *
  * `lock` guards everything in a gate but its key, and who waits in it.  gates_lock guards the
  * list of gates, and how many use each.  No other lock is taken under either but those of
