@@ -184,13 +184,23 @@ static int let_foreign_in(void *ctx, const struct lido_event *event, struct lido
     return LIDO_OK;
 }
 
+/* The first run finds no connection, and the second no writer: such a one may enter twice. */
+static void open_connections(void)
+{
+    struct bank_clerk clerk = { .number = THREADS + 1, .by_runner = true };
+    struct lido_error err = LIDO_ERROR_INIT;
+
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(bank_transfer(&clerk, turn.pool, &err), LIDO_OK, "%s", err.text);
+}
+
 static void take_turns(const char *gate, int64_t aging_us)
 {
     static const struct lido_events events = { .size = sizeof events,
                                                .begin = let_foreign_in };
     const int all = THREADS * ROUNDS;
     struct bank_team team;
-    struct lido_gate_stats stats;
+    struct lido_gate_stats before, stats;
     struct lido_error err;
 
     bank_make("wal");
@@ -199,6 +209,8 @@ static void take_turns(const char *gate, int64_t aging_us)
     sem_init(&turn.foreign_is_in, 0, 0);
     sem_init(&turn.foreign_is_out, 0, 1);
     turn.pool = bank_open(gate);
+    open_connections();
+    before = gate_stats();
     cr_assert_eq(
         lido_hooks_add(lido_pool_hooks(turn.pool), NULL, &events, NULL, NULL, &err),
         LIDO_OK);
@@ -220,7 +232,7 @@ static void take_turns(const char *gate, int64_t aging_us)
     for (int i = THREADS; i < all; i++)
         cr_assert_eq(turn.order[i], turn.order[i - THREADS], "%s: turn %d", gate, i);
     stats = gate_stats();
-    cr_expect_eq(stats.entered, all);
+    cr_expect_eq(stats.entered - before.entered, all, "%s", gate);
     cr_expect_eq(stats.handed_over, all - 1, "%s", gate);
     cr_expect_eq(stats.timeouts + stats.stopped + stats.deadlocks + stats.ungated, 0);
     lido_pool_free(turn.pool);
