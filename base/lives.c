@@ -4,10 +4,11 @@
  * stands until it ends; numbers whose place is taken are passed over.  So whether a thread is
  * alive is one load.
  *
- * The end is told by the destructor of a thread-specific value, in the last of the rounds that
- * these get: others, which may check in a lease, have come before or know it by its name no
- * more.  What cannot be watched (no key, no place, one that goes on after its last round) has a
- * name that says so, and counts as alive for ever.
+ * The end is told by the destructor of a thread-specific value, in the last but one of the
+ * rounds that these get: others, which may check in a lease, have come before or know it by its
+ * name no more.  Not in the last, in which ThreadSanitizer ends what it has of the thread: code
+ * that comes after that crashes.  What cannot be watched (no key, no place, one that goes on
+ * after that round) has a name that says so, and counts as alive for ever.
  *
  * A forked child inherits the places of threads that it has not: they stay taken.
  *
@@ -22,6 +23,8 @@
 
 #define PLACES    4096
 #define UNWATCHED (UINT64_C(1) << 63)
+
+#define LAST_ROUND (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
 
 static lido__word places[PLACES]; /* the name of who has it; 0: free */
 
@@ -47,8 +50,7 @@ static void round_ends(void *value)
 {
     uintptr_t round = (uintptr_t)value;
 
-    if (round < PTHREAD_DESTRUCTOR_ITERATIONS &&
-        pthread_setspecific(key, (void *)(round + 1)) == 0)
+    if (round < LAST_ROUND && pthread_setspecific(key, (void *)(round + 1)) == 0)
         return;
     is_over = true;
     end_life(lido__thread_self);

@@ -6,8 +6,8 @@
  * Which threads have ended, of those that had a name (base/process.h).
  *
  * A thread counts as ended when nothing can act under its name any more: its functions are
- * over, and those that free its thread-specific values have had all their rounds.  One that
- * uses lido even later gets another name, whose end nobody will know.
+ * over, and those that free its thread-specific values have had their rounds, all but the last.
+ * One that uses lido even later gets another name, whose end nobody will know.
  *
  * Threads: any.
  */

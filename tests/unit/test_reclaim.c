@@ -394,13 +394,13 @@ Test(reclaim, a_token_that_went_with_its_thread_is_not_looked_at)
     cr_expect_eq(reclaim(), 1);
 }
 
-/* A lease that a thread keeps to its end, and gives back in the last but one of the rounds. */
+/* A lease that a thread keeps to its end, and gives back in one of the later rounds. */
 static pthread_key_t kept;
 static int rounds, kept_rc = -1;
 
 static void give_kept(void *conn)
 {
-    if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1)
+    if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 2)
         pthread_setspecific(kept, conn);
     else
         kept_rc = lido_conn_checkin(conn, NULL, NULL);
