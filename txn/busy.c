@@ -58,8 +58,12 @@ int lido__busy_wait(void *record_, int count)
         cell->was_cancelled = stop == LIDO_CANCELLED;
         return 0;
     }
-    if (cell->is_beginning && lido__gated_enter_late(cell, record->busy_deadline_ns))
-        return 1;
+    if (cell->is_beginning) {
+        const int rc = lido__gated_enter_late(cell, record->busy_deadline_ns);
+
+        if (rc == LIDO_OK || rc == LIDO_DEADLOCK) /* nobody is waited for who cannot end */
+            return rc == LIDO_OK;
+    }
     is_in = record->file_gate != NULL && lido__gated_is_in(cell);
     step_ns = is_in || count < FIRST_STEPS ? FIRST_STEP_NS : LATER_STEP_NS;
     if (now_ns > record->busy_deadline_ns - step_ns) /* a host's clock may be below zero */

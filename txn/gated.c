@@ -259,15 +259,17 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
     return rc == LIDO_OK ? rc : explain(cell, rc, ring, err);
 }
 
-bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)
+int lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)
 {
     struct lido_record *record = lido__cell_record(cell);
+    int rc;
 
     /* The set of several would want memory, inside SQLite. */
     if (record->file_gate == NULL || lido__gated_is_in(cell) || !has_no_txn(record) ||
-        lido__gate_set_is_needed(record) ||
-        wait_to_enter(cell, NULL, deadline_ns, NULL) != LIDO_OK)
-        return false;
-    be_in(record, NULL);
-    return true;
+        lido__gate_set_is_needed(record))
+        return SQLITE_BUSY;
+    rc = wait_to_enter(cell, NULL, deadline_ns, NULL);
+    if (rc == LIDO_OK)
+        be_in(record, NULL);
+    return rc;
 }

@@ -52,8 +52,8 @@ bool lido__gated_is_in(const struct lido__cell *cell);
 /* If it is in the gate, that one tells that the lease runs this. */
 void lido__gated_note(const struct lido__cell *cell, const char *sql);
 /* The same inside SQLite, which has met its lock: a begin hook's own BEGIN comes to the gate
-   late, and waits for it until then.  True if it is in now. */
-bool lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns);
+   late, and waits for it until then.  SQLITE_BUSY too if that is none of its business. */
+int lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns);
 
 /* The text of a wait in vain, if it ended by SQLITE_BUSY or LIDO_DEADLOCK; answers rc. */
 struct lido__gate;

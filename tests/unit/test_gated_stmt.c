@@ -275,6 +275,18 @@ Test(gated_stmt, a_begin_hooks_own_begin_goes_to_the_line)
     cr_expect_eq(stats_of(pool).ungated, 0);
 }
 
+Test(gated_stmt, and_at_once_where_its_own_thread_is_in)
+{
+    struct lido_conn other = handy_take(pool);
+
+    begin();
+    let_hooks_begin();
+    cr_expect_eq(lido_txn_begin(&other, LIDO_DEFERRED, &handy_err), SQLITE_BUSY);
+    cr_expect_eq(stats_of(pool).deadlocks, 1);
+    commit();
+    handy_give(&other);
+}
+
 Test(gated_stmt, and_ends_there_with_the_timeout)
 {
     begin();
