@@ -194,12 +194,16 @@ static int run_all(struct runner *runner, const struct lido_conn *conn,
                    struct lido_error *err)
 {
     struct lido_error story = LIDO_ERROR_INIT;
+    struct lido__cell *cell = conn->cell;
     bool again;
     int rc;
 
     for (;;) {
         story.text[0] = '\0';
+        cell->comes_again = runner->mode == LIDO_DEFERRED && runner->runs_left != 1;
         rc = run_once(runner, conn, &again, &story);
+        if (is_good(conn))
+            cell->comes_again = false;
         if (rc == LIDO_OK)
             return LIDO_OK;
         if (runner->runs_left > 0)

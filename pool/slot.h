@@ -87,6 +87,8 @@ struct lido__cell {
     bool has_own_limit; /* `limit_ms` is set */
     bool has_timed_out; /* rolled back for its limit, and the caller has not ended it */
     bool has_deadline;  /* `wait_until_ns` is set */
+    bool
+        comes_again; /* a deferred run: what meets another writer is run again, at the gate */
     bool is_stopped; /* its check-in found that it was to stop: its work is not committed */
     bool is_asking;  /* handle_error hooks run: of what fails in one none is told */
     bool

@@ -8,7 +8,8 @@
  *
  * The gate comes before SQLite's lock, so it is waited for only by a lease without any
  * transaction: one that reads may have what the holder waits for.  Such a lease tries once, and
- * else begins without: SQLite will say what becomes of it.  The wait for the gate and then for
+ * else begins without: SQLite will say what becomes of it.  But a run is told that it is busy,
+ * as SQLite would most likely tell it, and comes again by the gate.  The wait for the gate and then for
  * the lock, which a program without lido may have, is one wait with one deadline.
  *
  * In the record `is_in_gate` says that its transaction has the gate.  Whoever ends the
@@ -226,9 +227,10 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set, char *ring
         return LIDO_OK;
     }
     if (!has_no_txn(record)) {
-        lido__gate_pass_by(record->file_gate);
+        if (!cell->comes_again)
+            lido__gate_pass_by(record->file_gate);
         lido__gate_set_free(set);
-        return LIDO_OK;
+        return cell->comes_again ? SQLITE_BUSY : LIDO_OK;
     }
     record->lock_until_ns = deadline_of(cell);
     rc = wait_to_enter(cell, set, record->lock_until_ns, ring);
@@ -256,6 +258,10 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
             return rc;
     }
     rc = enter(cell, set, ring);
+    if (rc == SQLITE_BUSY && !has_no_txn(record)) {
+        cell->trouble = rc;
+        return lido_fail(err, rc, "another writes; the run comes again, by the write gate");
+    }
     return rc == LIDO_OK ? rc : explain(cell, rc, ring, err);
 }
 

@@ -332,6 +332,74 @@ Test(gated_stmt, raw_sql_waits_for_the_lock_and_is_not_in)
     cr_expect_eq(stats_of(pool).entered, 2);
 }
 
+/* --- deferred runs ----------------------------------------------------------------------- */
+
+static int read_then_write(void *ctx, const struct lido_conn *conn,
+                           struct lido_error *error)
+{
+    int *runs = ctx;
+    int rc = lido_conn_exec(conn, "SELECT * FROM t", error);
+
+    ++*runs;
+    return rc == LIDO_OK ? lido_conn_exec(conn, "INSERT INTO t VALUES (1)", error) : rc;
+}
+
+static int deferred_runs;
+
+static void run_deferred(struct worker *self)
+{
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+
+    options.timeout_ms = -1;
+    self->rc = lido_pool_run(self->pool, LIDO_DEFERRED, read_then_write, &deferred_runs,
+                             &options, &self->err);
+}
+
+Test(gated_stmt, a_deferred_run_that_meets_another_comes_again_by_the_gate)
+{
+    struct worker other;
+
+    begin();
+    worker_start(&other, pool);
+    worker_ask(&other, run_deferred);
+    await_one_in_line();
+    cr_expect_eq(stats_of(pool).upgrades, 1);
+    cr_expect_eq(stats_of(pool).ungated, 0, "it does not get in the way");
+    commit();
+    worker_await(&other);
+    cr_expect_eq(other.rc, LIDO_OK, "%s", other.err.text);
+    cr_expect_eq(deferred_runs, 2);
+    cr_expect_eq(handy_stats(pool).writer, 1, "it waited without a connection");
+    worker_end(&other);
+}
+
+static int end_lease_busy(void *ctx, const struct lido_conn *on, struct lido_error *error)
+{
+    struct lido_conn copy = *on;
+
+    (void)ctx;
+    return lido_conn_checkin(&copy, NULL, error);
+}
+
+Test(gated_stmt, a_lease_after_a_run_is_none_that_comes_again)
+{
+    lido_pool *own = open_file(path);
+    struct lido_conn after;
+
+    cr_expect_eq(lido_pool_run(own, LIDO_DEFERRED, end_lease_busy, NULL, NULL, &handy_err),
+                 LIDO_STALE);
+    after = handy_take(own);
+    cr_assert_eq(lido_txn_begin(&after, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    exec(&after, "SELECT * FROM t");
+    begin();
+    cr_expect_eq(lido_conn_exec(&after, "INSERT INTO t VALUES (1)", &handy_err) & 0xff,
+                 SQLITE_BUSY);
+    cr_expect_eq(stats_of(pool).ungated, 1);
+    handy_give(&after);
+    commit();
+    lido_pool_free(own);
+}
+
 /* --- attached files ---------------------------------------------------------------------- */
 
 static void attach(const struct lido_conn *to, const char *name)
