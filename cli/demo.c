@@ -2,7 +2,8 @@
 /*
  * `lido demo`: from the original to the report.
  *
- *     find the original -> copy it -> prepare the copy -> run each kind of pool
+ *     find the original -> copy it -> prepare the copy
+ *         -> run each kind of pool -> let many write, in both ways
  *         -> check the copy -> check the original -> keep or remove the copy -> report
  *
  * Whatever fails on the way, and whatever signal comes, the temporary files go.
@@ -61,12 +62,13 @@ struct stage {
     struct demo_copy copy;
     struct demo_result results[DEMO_KINDS];
     size_t n_results;
+    struct demo_writers writers;
     struct demo_checks checks;
     struct progress progress;
 };
 
-static int run_kinds(struct stage *stage, const struct demo_options *options,
-                     struct demo_error *error)
+static int run_all(struct stage *stage, const struct demo_options *options,
+                   struct demo_error *error)
 {
     int64_t transfers = 0;
     int answer = CLI_OK;
@@ -79,6 +81,11 @@ static int run_kinds(struct stage *stage, const struct demo_options *options,
                                &stage->checks, &stage->progress, error);
         transfers += result->transfers;
     }
+    if (answer == CLI_OK && options->writers > 0)
+        answer = demo_writers_run(&stage->writers, options, &stage->copy, &stage->checks,
+                                  &stage->progress, error);
+    for (int way = 0; way < DEMO_WAYS; way++)
+        transfers += stage->writers.ways[way].sum.commits;
     if (answer == CLI_OK)
         answer = demo_check_copy(&stage->checks, &stage->copy, transfers, error);
     return answer;
@@ -96,7 +103,7 @@ static int run(struct stage *stage, const struct demo_options *options,
     if (answer == CLI_OK)
         answer = demo_tables_prepare(&stage->copy, error);
     if (answer == CLI_OK)
-        answer = run_kinds(stage, options, error);
+        answer = run_all(stage, options, error);
     if (answer != CLI_OK)
         return answer;
     is_untouched =
@@ -142,6 +149,7 @@ int demo_main(int argc, char **argv)
             .copy = &stage.copy,
             .results = stage.results,
             .n_results = stage.n_results,
+            .writers = &stage.writers,
             .checks = &stage.checks,
             .holds = all_hold(&stage.checks),
         };
@@ -156,6 +164,7 @@ int demo_main(int argc, char **argv)
     }
     for (size_t k = 0; k < stage.n_results; k++)
         demo_result_fini(&stage.results[k]);
+    demo_writers_fini(&stage.writers);
     demo_copy_fini(&stage.copy);
     demo_original_fini(&stage.original);
     return cli_finish(answer);

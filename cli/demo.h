@@ -11,8 +11,11 @@
  *     demo_tables     what the threads read, and our accounts in the copy
  *     demo_run        one pool and its threads
  *     demo_work       what each of the threads does
+ *     demo_writers    threads that all write, by SQLite alone and by lido
+ *     demo_bare       those by SQLite alone
  *     demo_check      what must be true afterwards
  *     demo_report     telling it
+ *     demo_told       telling who waited how long
  */
 #include "cli/cli.h"
 #include "report/histogram.h"
@@ -46,8 +49,9 @@ enum { DEMO_KINDS = 5, DEMO_MAX_THREADS = 256 };
 struct demo_options {
     const char *database;
     int threads;
-    double seconds;                    /* for each kind */
-    int64_t transfers;                 /* for each kind; 0: as many as the seconds allow */
+    int writers;                       /* threads that all write; 0: without that part */
+    double seconds;                    /* for each kind, and each way to write */
+    int64_t transfers;                 /* the same; 0: as many as the seconds allow */
     const char *kinds[DEMO_KINDS + 1]; /* ended by NULL */
     enum progress_when progress;
     bool is_json;
@@ -130,7 +134,7 @@ struct demo_check {
     bool holds;
     char detail[200];
 };
-enum { DEMO_CHECKS = 48 };
+enum { DEMO_CHECKS = 64 };
 struct demo_checks {
     size_t n;
     struct demo_check list[DEMO_CHECKS];
@@ -145,6 +149,39 @@ int demo_run_kind(struct demo_result *result, const char *kind,
                   struct demo_checks *checks, struct progress *progress,
                   struct demo_error *error);
 void demo_result_fini(struct demo_result *result);
+
+/* One of many threads that want to write. */
+struct demo_writer {
+    int number;                         /* from 1 */
+    int64_t commits, declined, refused; /* refused: the database was locked for too long */
+    int64_t late; /* of the commits: it had waited when the time was over */
+    int64_t waited_ns, longest_ns; /* until it could write, in all and at the most */
+};
+/* What all of them did in one way. */
+struct demo_writing {
+    const char *way;
+    int64_t elapsed_ns; /* until the time was over, or the last was done */
+    int64_t connections;
+    struct demo_writer *writers; /* who waited the longest stands first */
+    struct demo_writer sum;
+    struct histogram *waits;
+    struct lido_error failure; /* as above */
+};
+enum demo_way { DEMO_BARE, DEMO_GATE, DEMO_WAYS };
+struct demo_writers {
+    int n;
+    struct demo_writing ways[DEMO_WAYS];
+    /* What lido_gate_stats() said. */
+    int64_t looks;                  /* while they wrote, so often */
+    int64_t misnamed;               /* of these: whoever was in was none of the writers */
+    struct lido_gate_stats busiest; /* when the most waited */
+    struct lido_gate_stats last;    /* when all had ended */
+};
+/* Runs as many threads as options->writers in each way. */
+int demo_writers_run(struct demo_writers *writers, const struct demo_options *options,
+                     const struct demo_copy *copy, struct demo_checks *checks,
+                     struct progress *progress, struct demo_error *error);
+void demo_writers_fini(struct demo_writers *writers);
 
 /* Every connection that the pool can have at once, or `n`, must refuse a ledger row for an
    account that does not exist. */
@@ -165,11 +202,20 @@ struct demo_story {
     const struct demo_copy *copy;
     const struct demo_result *results;
     size_t n_results;
+    const struct demo_writers *writers;
     const struct demo_checks *checks;
     bool holds; /* all checks do */
 };
 void demo_report_text(const struct demo_story *story);
 void demo_report_json(const struct demo_story *story);
 void demo_report_error(const struct demo_options *options, const struct demo_error *error);
+
+struct json;
+void demo_told_text(const struct demo_writers *writers);
+void demo_told_json(struct json *json, const struct demo_writers *writers);
+
+struct json;
+void demo_told_text(const struct demo_writers *writers);
+void demo_told_json(struct json *json, const struct demo_writers *writers);
 
 #endif

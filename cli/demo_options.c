@@ -21,13 +21,17 @@ const char demo_help[] =
     "of the tables that are there and move money between accounts, with one hook that "
     "turns\n"
     "foreign keys on in each connection and one that makes each transaction IMMEDIATE.\n"
+    "Then many threads do nothing but write, by SQLite's busy timeout alone and by lido,\n"
+    "and a table tells who waited how long.\n"
     "Afterwards all must add up. DATABASE itself is not changed, and no file is made "
     "beside\n"
     "it; if somebody uses it, or it needs recovery, it is refused.\n"
     "\n"
     "  --threads N         threads that share a pool, 1 to 256 (8)\n"
-    "  --seconds S         how long each kind of pool runs, 0.1 to 3600 (2)\n"
-    "  --transfers N       end each kind after N transfers instead\n"
+    "  --writers N         threads that all write, up to 256; 0: without that part (32)\n"
+    "  --seconds S         how long each kind of pool, and each way to write, runs, 0.1 to "
+    "3600 (1)\n"
+    "  --transfers N       end each after N transfers instead\n"
     "  --pool KIND         null, queue, singleton_thread, static, assertion or all (all)\n"
     "  --progress WHEN     auto, always or never: auto shows it on a terminal (auto)\n"
     "  --json              print one JSON document instead of tables\n"
@@ -48,10 +52,21 @@ const char demo_help[] =
     "4 the database is in use or needs recovery; 5 there is no such file or it is not a\n"
     "database; 130 interrupted by Ctrl-C.\n";
 
-enum option_id { THREADS = 256, SECONDS, TRANSFERS, POOL, PROGRESS, JSON, KEEP, SEED };
+enum option_id {
+    THREADS = 256,
+    WRITERS,
+    SECONDS,
+    TRANSFERS,
+    POOL,
+    PROGRESS,
+    JSON,
+    KEEP,
+    SEED
+};
 
 static const struct option known[] = {
     { "threads", required_argument, NULL, THREADS },
+    { "writers", required_argument, NULL, WRITERS },
     { "seconds", required_argument, NULL, SECONDS },
     { "transfers", required_argument, NULL, TRANSFERS },
     { "pool", required_argument, NULL, POOL },
@@ -147,6 +162,10 @@ static int parse_one(struct demo_options *options, int id, bool *has_seconds)
         rc = parse_integer("threads", optarg, 1, DEMO_MAX_THREADS, &number);
         options->threads = (int)number;
         break;
+    case WRITERS:
+        rc = parse_integer("writers", optarg, 0, DEMO_MAX_THREADS, &number);
+        options->writers = (int)number;
+        break;
     case SECONDS:
         *has_seconds = true;
         rc = parse_seconds(optarg, &options->seconds);
@@ -175,7 +194,8 @@ int demo_options_parse(struct demo_options *options, int argc, char **argv)
 
     memset(options, 0, sizeof *options);
     options->threads = 8;
-    options->seconds = 2;
+    options->writers = 32;
+    options->seconds = 1;
     options->seed = 1;
     parse_kinds("all", options->kinds);
     optind = 1;

@@ -80,6 +80,7 @@ void demo_report_text(const struct demo_story *story)
            copy->n_tables == 1 ? "table" : "tables");
     print_table(story);
     putchar('\n');
+    demo_told_text(story->writers);
     for (size_t i = 0; i < story->checks->n; i++) {
         const struct demo_check *check = &story->checks->list[i];
 
@@ -146,6 +147,7 @@ void demo_report_json(const struct demo_story *story)
     for (size_t k = 0; k < story->n_results; k++)
         json_result(&json, &story->results[k]);
     json_close(&json);
+    demo_told_json(&json, story->writers);
     json_array(&json, "checks");
     for (size_t i = 0; i < story->checks->n; i++) {
         const struct demo_check *check = &story->checks->list[i];

@@ -10,8 +10,6 @@
  */
 #include "cli/demo_work.h"
 
-#include "cli/interrupt.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,13 +57,7 @@ static void supervise(struct demo_run *run, const char *kind, struct progress *p
 
         nanosleep(&tick, NULL);
         elapsed_ns = cli_now_ns() - began_ns;
-        pthread_mutex_lock(&run->lock);
-        if (interrupt_signal() != 0 || (run->options->transfers == 0 &&
-                                        (double)elapsed_ns >= run->options->seconds * 1e9))
-            run->is_stopping = true;
-        running = run->running;
-        transfers = run->transfers;
-        pthread_mutex_unlock(&run->lock);
+        running = demo_run_watch(run, elapsed_ns, &transfers);
         draw(run, kind, progress, &rate, elapsed_ns, transfers);
     } while (running > 0);
     progress_clear(progress);

@@ -14,6 +14,8 @@
  */
 #include "cli/demo_work.h"
 
+#include "cli/interrupt.h"
+
 #include <sched.h>
 
 enum { AMOUNT_MOST = 100, ROWS_MOST = 4, ONE_IN = 4 };
@@ -101,33 +103,45 @@ static int read_rows(struct demo_worker *worker, sqlite3 *db, struct lido_error 
     return LIDO_OK;
 }
 
-/* Moves money, inside a run; LIDO_ROLLBACK if there is not enough. */
-static int move_money(void *ctx, const struct lido_conn *conn, struct lido_error *err)
+struct demo_transfer demo_transfer_choose(struct demo_worker *worker)
 {
-    struct demo_worker *worker = ctx;
-    const struct demo_run *run = worker->run;
-    int64_t amount = random_between(&worker->random, 1, AMOUNT_MOST);
-    int64_t source = random_between(&worker->random, 1, DEMO_ACCOUNTS);
-    int64_t target = random_between(&worker->random, 1, DEMO_ACCOUNTS - 1);
-    struct lido_value values[3];
-    int rc;
+    struct demo_transfer transfer;
 
-    if (lido_txn_state(conn) != LIDO_TXN_WRITE)
-        worker->not_immediate++;
-    target += target >= source; /* any other account */
-    values[0] = lido_integer(amount);
-    values[1] = lido_integer(source);
-    rc = lido_conn_query(conn, run->take, values, 2, NULL, NULL, err);
+    transfer.amount = random_between(&worker->random, 1, AMOUNT_MOST);
+    transfer.source = random_between(&worker->random, 1, DEMO_ACCOUNTS);
+    transfer.target = random_between(&worker->random, 1, DEMO_ACCOUNTS - 1);
+    transfer.target += transfer.target >= transfer.source; /* any other account */
+    return transfer;
+}
+
+int demo_transfer_make(const struct demo_run *run, const struct demo_transfer *transfer,
+                       const struct lido_conn *conn, struct lido_error *err)
+{
+    struct lido_value values[3] = { lido_integer(transfer->amount),
+                                    lido_integer(transfer->source) };
+    int rc = lido_conn_query(conn, run->take, values, 2, NULL, NULL, err);
+
     if (rc == LIDO_OK && lido_conn_changes(conn) != 1)
         return LIDO_ROLLBACK;
-    values[1] = lido_integer(target);
+    values[1] = lido_integer(transfer->target);
     if (rc == LIDO_OK)
         rc = lido_conn_query(conn, run->give, values, 2, NULL, NULL, err);
-    values[0] = lido_integer(source);
-    values[2] = lido_integer(amount);
+    values[0] = lido_integer(transfer->source);
+    values[2] = lido_integer(transfer->amount);
     if (rc == LIDO_OK)
         rc = lido_conn_query(conn, run->note, values, 3, NULL, NULL, err);
     return rc;
+}
+
+/* Inside a run. */
+static int move_money(void *ctx, const struct lido_conn *conn, struct lido_error *err)
+{
+    struct demo_worker *worker = ctx;
+    struct demo_transfer transfer = demo_transfer_choose(worker);
+
+    if (lido_txn_state(conn) != LIDO_TXN_WRITE)
+        worker->not_immediate++;
+    return demo_transfer_make(worker->run, &transfer, conn, err);
 }
 
 static int transfer(struct demo_worker *worker, const struct lido_conn *conn, bool *is_done,
@@ -153,21 +167,53 @@ static int transfer(struct demo_worker *worker, const struct lido_conn *conn, bo
     return LIDO_OK;
 }
 
-/* True while there is work; *is_transfer: it is to move money, which is reserved by that.
- */
-static bool next_task(struct demo_worker *worker, bool *is_transfer)
+bool demo_task_begin(struct demo_run *run, bool is_transfer)
 {
-    struct demo_run *run = worker->run;
     int64_t wanted = run->options->transfers;
     bool goes_on;
 
-    *is_transfer = next_random(&worker->random) % ONE_IN == 0;
     pthread_mutex_lock(&run->lock);
     goes_on = !run->is_stopping && (wanted == 0 || run->transfers < wanted);
-    if (goes_on && *is_transfer)
+    if (goes_on && is_transfer)
         run->transfers++;
     pthread_mutex_unlock(&run->lock);
     return goes_on;
+}
+
+void demo_task_end(struct demo_run *run, bool is_undone, int rc,
+                   const struct lido_error *err)
+{
+    pthread_mutex_lock(&run->lock);
+    if (is_undone)
+        run->transfers--;
+    if (rc != LIDO_OK && (rc & 0xff) != SQLITE_BUSY) {
+        run->is_stopping = true;
+        if (run->failure.code == LIDO_OK)
+            run->failure = *err;
+        run->failure.code = run->failure.code == LIDO_OK ? rc : run->failure.code;
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+void demo_task_last(struct demo_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    run->running--;
+    pthread_mutex_unlock(&run->lock);
+}
+
+int demo_run_watch(struct demo_run *run, int64_t elapsed_ns, int64_t *transfers)
+{
+    int running;
+
+    pthread_mutex_lock(&run->lock);
+    if (interrupt_signal() != 0 ||
+        (run->options->transfers == 0 && (double)elapsed_ns >= run->options->seconds * 1e9))
+        run->is_stopping = true;
+    running = run->running;
+    *transfers = run->transfers;
+    pthread_mutex_unlock(&run->lock);
+    return running;
 }
 
 static int do_task(struct demo_worker *worker, bool is_transfer, bool *is_done,
@@ -191,9 +237,9 @@ void *demo_work(void *ctx)
 {
     struct demo_worker *worker = ctx;
     struct demo_run *run = worker->run;
-    bool is_transfer;
+    bool is_transfer = next_random(&worker->random) % ONE_IN == 0;
 
-    while (next_task(worker, &is_transfer)) {
+    while (demo_task_begin(run, is_transfer)) {
         struct lido_error err = LIDO_ERROR_INIT;
         bool is_done = false;
         int rc = do_task(worker, is_transfer, &is_done, &err);
@@ -201,20 +247,10 @@ void *demo_work(void *ctx)
         worker->retries += (rc & 0xff) == SQLITE_BUSY;
         if (rc == LIDO_CHECKED_OUT)
             sched_yield(); /* who has the one connection may need the processor */
-        pthread_mutex_lock(&run->lock);
-        if (is_transfer && !is_done)
-            run->transfers--;
-        if (rc != LIDO_OK && (rc & 0xff) != SQLITE_BUSY) {
-            run->is_stopping = true;
-            if (run->failure.code == LIDO_OK)
-                run->failure = err;
-            run->failure.code = run->failure.code == LIDO_OK ? rc : run->failure.code;
-        }
-        pthread_mutex_unlock(&run->lock);
+        demo_task_end(run, is_transfer && !is_done, rc, &err);
+        is_transfer = next_random(&worker->random) % ONE_IN == 0;
     }
-    pthread_mutex_lock(&run->lock);
-    run->running--;
-    pthread_mutex_unlock(&run->lock);
+    demo_task_last(run);
     return NULL;
 }
 

@@ -38,6 +38,27 @@ extern const struct lido_events demo_events;
 int demo_run_init(struct demo_run *run, struct demo_error *error);
 void demo_run_fini(struct demo_run *run);
 
+/* A piece of work begins, unless the run stops; one that moves money is reserved by that.  At
+   its end what was reserved and not done is given back, and what failed, unless it was by
+   SQLITE_BUSY, stops the run. */
+bool demo_task_begin(struct demo_run *run, bool is_transfer);
+void demo_task_end(struct demo_run *run, bool is_undone, int rc,
+                   const struct lido_error *err);
+/* The thread does nothing any more. */
+void demo_task_last(struct demo_run *run);
+
+/* For who watches the threads: how far they are.  Stops them when the time is over or a signal
+   has come; how many still run. */
+int demo_run_watch(struct demo_run *run, int64_t elapsed_ns, int64_t *transfers);
+
+struct demo_transfer {
+    int64_t source, target, amount;
+};
+struct demo_transfer demo_transfer_choose(struct demo_worker *worker);
+/* Moves the money, inside a run of lido's; LIDO_ROLLBACK if there is not enough. */
+int demo_transfer_make(const struct demo_run *run, const struct demo_transfer *transfer,
+                       const struct lido_conn *conn, struct lido_error *err);
+
 /* A thread's life, `ctx` its struct demo_worker: works until the run stops. */
 void *demo_work(void *ctx);
 void demo_worker_init(struct demo_worker *worker, struct demo_run *run, int number);

@@ -99,6 +99,8 @@ run demo a --threads
 expect 'an option without its value' 2 'missing behind --threads'
 run demo --threads 0 a
 expect 'no threads' 2 'from 1 to 256'
+run demo --writers 257 a
+expect 'too many writers' 2 'from 0 to 256'
 run demo --threads 3x a
 expect 'a number that is none' 2 "not '3x'"
 run demo --seconds 1e9 a
@@ -113,16 +115,21 @@ expect 'a pool that is not there' 2 'assertion or all'
 make_database plain.db
 before=$(look)
 run demo plain.db --seconds 0.3
-expect 'a run of all kinds' 0 'All 3[0-9] checks hold'
+expect 'a run of all kinds' 0 'All 4[0-9] checks hold'
 grep -q 'FAILED' "$work/out" && fail 'a run of all kinds: no check failed'
 grep -q '3 tables to read' "$work/out" || fail 'a run of all kinds: sees three tables'
+grep -q '^  32 writers of one file  *busy_timeout  *lido$' "$work/out" ||
+    fail 'a run of all kinds: both ways to write'
+grep -q '^  lido, 32 of 32 ' "$work/out" || fail 'a run of all kinds: who waited the least'
+grep -q 'ok  *writers  *every transaction went through the gate' "$work/out" ||
+    fail 'a run of all kinds: writers go through the gate'
 [ -s "$work/err" ] && fail 'no progress where there is no terminal'
 
 run demo plain.db --seconds 0.3 --pool queue --threads 4 --progress always
 expect 'progress on demand' 0 'ok .*untouched'
 grep -q 'queue  \[' "$work/err" || fail 'progress on demand: a line on stderr'
 
-run demo plain.db --transfers 40 --threads 3 --json --seed 7
+run demo plain.db --transfers 40 --threads 3 --writers 5 --json --seed 7
 expect 'JSON' 0 '"schema": "lido.demo/1"'
 python3 - "$work/out" <<'PY' || fail 'JSON: says what happened'
 import json, sys
@@ -133,9 +140,24 @@ assert [p["pool"] for p in told["pools"]] == [
 assert all(p["transactions"] == 40 for p in told["pools"])
 assert all(p["rows"] > 0 and p["unreadable_rows"] == 0 for p in told["pools"])
 assert all(c["holds"] for c in told["checks"])
+assert [w["way"] for w in told["writers"]] == ["busy_timeout", "lido"]
+assert [w["connections"] for w in told["writers"]] == [5, 2]
+for way in told["writers"]:
+    assert way["transactions"] == 40 and way["refused"] == 0
+    assert sum(t["transactions"] for t in way["threads"]) == 40
+    waits = [t["longest_wait_ns"] for t in way["threads"]]
+    assert sorted(t["writer"] for t in way["threads"]) == [1, 2, 3, 4, 5]
+    assert waits == sorted(waits, reverse=True) and waits[0] == way["wait_ns"]["max"]
+    assert all(t["longest_wait_ns"] <= t["waited_ns"] for t in way["threads"])
+lido = told["writers"][1]
+assert told["gate"]["entered"] == lido["transactions"] + lido["declined"]
 PY
 
-run demo plain.db --transfers 5 --threads 1
+run demo plain.db --transfers 40 --pool queue --writers 0
+expect 'without writers' 0 'All .* checks hold'
+grep -q 'writers' "$work/out" && fail 'without writers: nothing of them'
+
+run demo plain.db --transfers 5 --threads 1 --writers 1
 expect 'one thread' 0 'All .* checks hold'
 [ "$before" = "$(look)" ] || fail 'the runs left the original and its directory alone'
 
