@@ -9,8 +9,8 @@
  * The gate comes before SQLite's lock, so it is waited for only by a lease without any
  * transaction: one that reads may have what the holder waits for.  Such a lease tries once, and
  * else begins without: SQLite will say what becomes of it.  But a run is told that it is busy,
- * as SQLite would most likely tell it, and comes again by the gate.  The wait for the gate and then for
- * the lock, which a program without lido may have, is one wait with one deadline.
+ * as SQLite would most likely tell it, and comes again by the gate.  The wait for the gate and
+ * then for the lock, which a program without lido may have, is one wait with one deadline.
  *
  * In the record `is_in_gate` says that its transaction has the gate.  Whoever ends the
  * transaction takes the word back by a swap, so of several who end it one leaves.
