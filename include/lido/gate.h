@@ -18,15 +18,33 @@
  * run, or after them if a hook raised the mode, and leaves it when the transaction ends, by
  * whatever: commit, rollback, check-in, the connection's closing.  (One that is ended on the
  * raw handle leaves at the lease's next lido_txn_commit() or lido_txn_rollback(), or at its
- * check-in.)  The wait for the gate and then for the lock, which another process may have, is
- * one, up to the pool's `timeout`; past it the answer is SQLITE_BUSY, and says who is in.
+ * check-in.)  A statement by lido's calls that writes with no transaction open enters for
+ * itself; one that is the first to write in a transaction that began otherwise, for the rest of
+ * that.  The wait for the gate and then for the lock, which another process may have, is one,
+ * up to the pool's `timeout`; past it the answer is SQLITE_BUSY, and says who is in.
  *
  * Who is in goes on until it leaves, and may come again at once, until the one that waits at
- * the head has waited for `gate_aging_us`: that one is next.  With 0 the line is strict.
+ * the head has waited for `gate_aging_us`: nobody who comes then goes before it.  With 0 the
+ * line is strict.  Before that time those of a higher priority go first.
  *
- * Only a lease without any transaction waits.  One that reads already, or whose begin hook has
- * begun, tries the gate once and else goes on without: such a begin is counted as ungated, and
- * waits for SQLite's lock as if there were no gate.
+ * lido_pool_run() in such a mode waits for the gate before it has a connection.  On a queue
+ * pool it then has the pool's writer, one connection beside `pool_size`, which checkouts never
+ * get (`writer` in struct lido_pool_stats): it is opened at the first such run after another
+ * connection was, and keeps its page cache, which a commit by another connection would make
+ * worthless.  Where the writer is in use, the run checks a connection out as others do.
+ *
+ * Only a lease that has not read or written in a transaction waits.  One that has tries the
+ * gate once and else goes on without: that is counted as ungated, and SQLite says what becomes
+ * of it.  A deferred run that would go on so is told SQLITE_BUSY instead, and comes again as
+ * LIDO_IMMEDIATE, by the gate: counted as an upgrade.
+ *
+ * A begin hook that issues BEGIN IMMEDIATE on the raw handle and meets the lock waits in the
+ * line as well, from within SQLite's busy handler; and where hooks have taken the lock so, the
+ * next begin of the pool enters before them.  Other raw SQL that waits for the lock is woken by
+ * who leaves, and is in no line.
+ *
+ * IMMEDIATE locks attached files too (with SQLite from 3.39 on lido can see them): their gates
+ * are entered in the order of device and inode, so that no two wait for each other.
  *
  * A thread that would wait for a gate that another lease of its own is in is told at once,
  * LIDO_DEADLOCK, if the pool knows the threads of its leases (check_same_thread).  Who is in
@@ -44,8 +62,8 @@
  * forked child has none.  A process that does not say so is in no line: it is as safe, and as
  * unfair, as without.  On a network's file system, on FUSE and 9P, where files have no locks,
  * or where the file cannot be made, opening a connection fails with SQLITE_CANTOPEN, and so
- * does a begin if it is the file of one that was attached.  If pools
- * of one process differ, the gate is one between processes as soon as one of them says so.
+ * does a begin if it is the file of one that was attached.  If pools of one process differ,
+ * the gate is one between processes as soon as one of them says so.
  */
 
 #ifdef __cplusplus
