@@ -12,9 +12,11 @@
 #include <criterion/criterion.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +80,7 @@ static pid_t start_process(int number, const char *gate, const int go[2])
     cr_assert_geq(child, 0);
     if (child != 0)
         return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(go[1]);
     if (read(go[0], &byte, 1) != 0) /* at its end */
         _exit(1);

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -236,6 +237,7 @@ static struct child start(void (*body)(void), struct child *other)
         close(back[1]);
         return child;
     }
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves none behind */
     hang_up(&child);
     if (other != NULL)
         hang_up(other);
