@@ -73,7 +73,7 @@ static int clean(lido_pool *pool, struct lido_record *record, struct lido_reset 
     const struct lido__driver *driver = &pool->config.driver;
     int how = reset_mode(pool, &record->own), rc = LIDO_OK;
 
-    record->own.is_stopped = false;
+    record->own.is_stopped = record->has_lock_until = false;
     end_statements(pool, record, NULL);
     if (pool->config.keep_temp || lido__record_is(record, LIDO__ADOPTED))
         how |= LIDO_RESET_KEEP_TEMP;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * At the write gate: what one statement or transaction must not leave to the next, and what
+ * hooks and runs do there that is seldom done.
+ */
+#include "tests/support/fake_clock.h"
+#include "tests/support/handy.h"
+#include "tests/support/worker.h"
+#include <lido/lido.h>
+
+#include <criterion/criterion.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char path[100];
+static lido_pool *pool;
+static struct lido_conn conn;
+static struct worker worker;
+
+static lido_pool *open_with(const char *query)
+{
+    struct lido_pool_options options = handy_options(NULL);
+    char whole[200];
+
+    options.timeout_ms = 1000;
+    snprintf(whole, sizeof whole, "sqlite:///%s?%s", path, query);
+    return handy_open_url(whole, &options);
+}
+
+static void exec(const struct lido_conn *on, const char *sql)
+{
+    cr_assert_eq(lido_conn_exec(on, sql, &handy_err), LIDO_OK, "%s", handy_err.text);
+}
+
+static void set_up(void)
+{
+    snprintf(path, sizeof path, "/tmp/lido-gated-corners-%d.db", (int)getpid());
+    pool = open_with("pool=queue");
+    conn = handy_take(pool);
+    exec(&conn, "CREATE TABLE t(x)");
+    worker_start(&worker, pool);
+}
+
+static void clear(void)
+{
+    worker_end(&worker);
+    lido_conn_checkin(&conn, NULL, NULL);
+    lido_pool_free(pool);
+    unlink(path);
+}
+
+TestSuite(gated_corners, .init = set_up, .fini = clear, .timeout = 30);
+
+static struct lido_gate_stats stats(void)
+{
+    struct lido_gate_stats found = LIDO_GATE_STATS_INIT;
+
+    cr_assert_eq(lido_gate_stats(pool, &found, &handy_err), LIDO_OK);
+    return found;
+}
+
+static void await_one_in_line(void)
+{
+    while (stats().waiting == 0)
+        sched_yield();
+}
+
+static void begin(void)
+{
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), LIDO_OK, "%s",
+                 handy_err.text);
+}
+
+static void commit(void)
+{
+    cr_assert_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK, "%s", handy_err.text);
+}
+
+static int64_t took_ms;
+
+static void insert(struct worker *self)
+{
+    const int64_t since_ns = fake_clock_now_ns();
+
+    self->rc = lido_conn_exec(&self->conn, "INSERT INTO t VALUES (1)", &self->err);
+    took_ms = (fake_clock_now_ns() - since_ns) / 1000000;
+}
+
+/* --- a program without lido, and time ----------------------------------------------------- */
+
+static sqlite3 *lock_by_another(void)
+{
+    sqlite3 *foreign;
+
+    cr_assert_eq(sqlite3_open(path, &foreign), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(foreign, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    return foreign;
+}
+
+static void *move_the_clock(void *is_done)
+{
+    while (!atomic_load((atomic_bool *)is_done)) {
+        fake_clock_advance_ms(1);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void await_as_time_goes_by(void)
+{
+    atomic_bool is_done = false;
+    pthread_t clock;
+
+    cr_assert_eq(pthread_create(&clock, NULL, move_the_clock, &is_done), 0);
+    worker_await(&worker);
+    atomic_store(&is_done, true);
+    pthread_join(clock, NULL);
+}
+
+Test(gated_corners, the_next_statement_has_a_deadline_of_its_own)
+{
+    sqlite3 *foreign;
+
+    worker_tell(&worker, worker_take);
+    begin();
+    worker_ask(&worker, insert);
+    await_one_in_line();
+    commit();
+    worker_await(&worker);
+    cr_assert_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+
+    fake_clock_advance_ms(2000);
+    foreign = lock_by_another();
+    worker_ask(&worker, insert);
+    await_as_time_goes_by();
+    cr_expect_eq(worker.rc, SQLITE_BUSY);
+    cr_expect_geq(took_ms, 1000, "it waits for as long as any other");
+    sqlite3_close(foreign);
+    worker_tell(&worker, worker_give);
+}
