@@ -125,10 +125,20 @@ bool lido__permit_use(struct lido__permit *permit, const struct lido_conn *conn)
     return true;
 }
 
+/* One that has no lease yet checks out the pool's writer: it is for what the hooks do there.
+   An ordinary lease of such a hook's is another's. */
+static bool is_for(const struct lido__permit *permit, const struct lido__cell *cell)
+{
+    if (permit->cell == NULL)
+        return lido__cell_record(cell)->file_gate == permit->gate &&
+               lido__record_is(lido__cell_record(cell), LIDO__WRITER);
+    return permit->cell == cell && lido__lease_is_good(cell, permit->generation);
+}
+
 bool lido__permit_is_for(const struct lido__cell *cell)
 {
     for (const struct lido__permit *at = innermost; at != NULL; at = at->outer)
-        if (at->cell == cell && lido__lease_is_good(cell, at->generation))
+        if (is_for(at, cell))
             return true;
     return false;
 }

@@ -141,3 +141,36 @@ Test(gated_corners, the_next_statement_has_a_deadline_of_its_own)
     sqlite3_close(foreign);
     worker_tell(&worker, worker_give);
 }
+
+/* --- hooks and runs ----------------------------------------------------------------------- */
+
+static int nothing(void *ctx, const struct lido_conn *its, struct lido_error *err)
+{
+    (void)ctx, (void)its, (void)err;
+    return LIDO_OK;
+}
+
+static int run(lido_run_fn fn)
+{
+    return lido_pool_run(pool, LIDO_IMMEDIATE, fn, NULL, NULL, &handy_err);
+}
+
+static int write_at_checkout(void *ctx, const struct lido_event *event,
+                             struct lido_error *err)
+{
+    (void)ctx;
+    return lido_conn_exec(event->conn, "INSERT INTO t VALUES (2)", err);
+}
+
+Test(gated_corners, a_checkout_hook_of_a_run_may_write)
+{
+    static const struct lido_events hooks = { .size = sizeof hooks,
+                                              .checkout = write_at_checkout };
+
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, NULL, NULL, &handy_err),
+        LIDO_OK);
+    cr_expect_eq(run(nothing), LIDO_OK, "%s", handy_err.text);
+    cr_expect_eq(stats().deadlocks, 0);
+    cr_expect_not(stats().is_held);
+}
