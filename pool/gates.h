@@ -13,6 +13,7 @@ struct lido__gate_calls {
     /* The transaction is over; it may have had no gate.  From any thread that ends it. */
     void (*leave)(struct lido_record *record);
     void (*drop)(struct lido_record *record); /* the connection is gone */
+    void (*reclaim)(lido_pool *pool);         /* from a run whose thread has ended */
     void (*end)(lido_pool *pool);             /* and so is the pool: its own `file_gate` */
 };
 

@@ -10,6 +10,9 @@
  * Its transaction is half done, so it is rolled back as that of a lease that was to stop, also
  * where the pool would commit.  A token of the lease is not looked at: it may be gone.
  *
+ * A run that ended with its thread had the write gate before its lease, and never leaves it:
+ * that is given back last.
+ *
  * Threads: any.
  */
 #include "pool/holders.h"
@@ -66,6 +69,8 @@ int lido_pool_reclaim(lido_pool *pool, int64_t *reclaimed, struct lido_error *er
         later = lido__lease_return(cell, false, rc == LIDO_OK ? err : NULL);
         rc = rc != LIDO_OK ? rc : later;
     }
+    if (pool->config.gates != NULL)
+        pool->config.gates->reclaim(pool); /* now that its transaction is over */
     if (reclaimed != NULL)
         *reclaimed = count;
     return rc;

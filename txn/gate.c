@@ -48,6 +48,7 @@
  * Threads: any.  No hook, driver or allocation is called under a lock.
  */
 #include "base/alloc.h"
+#include "base/lives.h"
 #include "pool/holders.h"
 
 #include "txn/gate_state.h"
@@ -300,6 +301,25 @@ void lido__gate_leave(struct lido__gate *gate)
 {
     lido__gate_file_unlock(lido__gate_file_of(gate));
     leave_here(gate);
+}
+
+bool lido__gate_abandon(struct lido__gate *gate, const lido_pool *pool)
+{
+    struct lido__gate_who *holder = &gate->holder;
+    bool is_over;
+
+    lido__mutex_lock(&gate->lock);
+    is_over = gate->is_held && holder->thread != 0 && lido__life_is_over(holder->thread) &&
+              (holder->cell == NULL || lido__cell_record(holder->cell)->pool == pool);
+    if (is_over) {
+        holder->thread = lido__thread(); /* which is in its place, and the only one */
+        holder->cell = NULL;
+        holder->label = NULL;
+    }
+    lido__mutex_unlock(&gate->lock);
+    if (is_over)
+        lido__gate_leave(gate);
+    return is_over;
 }
 
 /* Another process has the file's: this one has never been in.  `rc`: why it waits no more. */

@@ -106,6 +106,9 @@ bool lido__gate_try(struct lido__gate *gate, struct lido__gate_who who,
    *self is forgotten when it returns. */
 int lido__gate_enter(struct lido__gate *gate, struct lido__gate_wait *self);
 void lido__gate_leave(struct lido__gate *gate);
+/* The same for a run of that pool, if it is in and its thread has ended: true, and what the run
+   had of the gate is the caller's to drop. */
+bool lido__gate_abandon(struct lido__gate *gate, const lido_pool *pool);
 /* Who is in runs that.  By its thread. */
 void lido__gate_note(struct lido__gate *gate, const char *sql);
 /* Who is in is a lease now, or was. */

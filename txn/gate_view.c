@@ -4,6 +4,7 @@
  *
  * Threads: any.  A lease cannot end its transaction while this has the gate's lock.
  */
+#include "base/lives.h"
 #include "pool/holders.h"
 #include "txn/gate_state.h"
 
@@ -16,7 +17,8 @@ static void view_run(const struct lido__gate_who *who, int64_t age_ns,
 {
     *out = (struct lido_holder){ .size = sizeof *out,
                                  .thread = lido__thread_id(who->thread),
-                                 .age_ns = age_ns };
+                                 .age_ns = age_ns,
+                                 .is_gone = lido__life_is_over(who->thread) };
     if (who->label != NULL)
         strncpy(out->label, who->label, sizeof out->label - 1);
 }

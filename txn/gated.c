@@ -86,13 +86,22 @@ static void drop(struct lido_record *record)
     record->file_gate = NULL;
 }
 
+static void reclaim(lido_pool *pool)
+{
+    struct lido__gate *gate = lido__pool_gate(pool);
+
+    if (gate != NULL && lido__gate_abandon(gate, pool))
+        lido__gate_drop(gate);
+    lido__gate_drop(gate);
+}
+
 static void end(lido_pool *pool)
 {
     lido__gate_drop(pool->file_gate);
     pool->file_gate = NULL;
 }
 
-const struct lido__gate_calls lido__gates = { find, leave, drop, end };
+const struct lido__gate_calls lido__gates = { find, leave, drop, reclaim, end };
 
 static struct lido__gate_who who_is(struct lido__cell *cell)
 {

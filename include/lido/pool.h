@@ -334,7 +334,7 @@ LIDO_API int lido_pool_holders(lido_pool *pool,
  * Ends the leases whose holder is gone (`is_gone`), so that others get their connections: each
  * is checked in by the calling thread, with all hooks, and its transaction is rolled back
  * whatever `pool_reset_on_return` says.  A copy of such a lease answers LIDO_STALE from then
- * on.
+ * on.  A run (<lido/run.h>) whose thread ended in its function leaves the write gate.
  *
  * A thread has ended when its functions have, and the destructors of its thread-specific
  * values.  A lease that was handed over is its new thread's; where any thread may use a lease

@@ -204,6 +204,62 @@ Test(reclaim, a_thread_that_is_cancelled)
     expect_reclaimed();
 }
 
+static int write_and_end(void *ctx, const struct lido_conn *conn, struct lido_error *err)
+{
+    (void)ctx, (void)err;
+    left = *conn;
+    cr_assert_eq(lido_conn_exec(conn, "INSERT INTO t VALUES (1)", NULL), LIDO_OK);
+    pthread_exit(NULL);
+}
+
+static void *run_and_end(void *unused)
+{
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+    int rc;
+
+    options.label = "forgetful";
+    rc = lido_pool_run(pool, LIDO_IMMEDIATE, write_and_end, NULL, &options, NULL);
+    (void)rc;
+    return unused;
+}
+
+Test(reclaim, a_thread_that_ends_in_a_run)
+{
+    handy_thread(run_and_end, NULL);
+    expect_reclaimed();
+}
+
+static int end_without_a_lease(void *ctx, const struct lido_conn *conn,
+                               struct lido_error *err)
+{
+    struct lido_conn mine = *conn;
+
+    (void)ctx;
+    cr_assert_eq(lido_conn_checkin(&mine, NULL, err), LIDO_OK);
+    pthread_exit(NULL);
+}
+
+static void *run_and_end_twice(void *unused)
+{
+    int rc = lido_pool_run(pool, LIDO_IMMEDIATE, end_without_a_lease, NULL, NULL, NULL);
+
+    (void)rc;
+    return unused;
+}
+
+Test(reclaim, a_thread_that_ends_in_a_run_whose_lease_had_ended)
+{
+    struct lido_gate_stats stats = LIDO_GATE_STATS_INIT;
+
+    handy_thread(run_and_end_twice, NULL);
+    cr_assert_eq(lido_gate_stats(pool, &stats, &handy_err), LIDO_OK);
+    cr_expect(stats.is_held);
+    cr_expect_eq(reclaim(), 0);
+    cr_assert_eq(lido_gate_stats(pool, &stats, &handy_err), LIDO_OK);
+    cr_expect_not(stats.is_held);
+    cr_expect_eq(reclaim(), 0);
+}
+
 Test(reclaim, a_transaction_is_rolled_back_where_the_pool_would_commit)
 {
     open_another(ONE "&pool_reset_on_return=commit");
