@@ -241,6 +241,7 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set, char *ring
         lido__gate_set_free(set);
         return cell->comes_again ? SQLITE_BUSY : LIDO_OK;
     }
+    cell->was_cancelled = false; /* that was a statement before */
     record->lock_until_ns = deadline_of(cell);
     rc = wait_to_enter(cell, set, record->lock_until_ns, ring);
     record->has_lock_until = rc == LIDO_OK;

@@ -142,6 +142,47 @@ Test(gated_corners, the_next_statement_has_a_deadline_of_its_own)
     worker_tell(&worker, worker_give);
 }
 
+static lido_cancel *token;
+
+static void take_with_token(struct worker *self)
+{
+    struct lido_checkout_options options = LIDO_CHECKOUT_OPTIONS_INIT;
+
+    options.cancel = token;
+    self->rc = lido_pool_checkout(self->pool, &self->conn, &options, &self->err);
+}
+
+static void begin_immediate(struct worker *self)
+{
+    self->rc = lido_txn_begin(&self->conn, LIDO_IMMEDIATE, &self->err);
+}
+
+Test(gated_corners, what_was_cancelled_before_does_not_say_why_a_wait_ends)
+{
+    sqlite3 *foreign = lock_by_another();
+
+    cr_assert_eq(lido_cancel_new(&token, &handy_err), LIDO_OK);
+    worker_tell(&worker, take_with_token);
+    worker_ask(&worker, insert);
+    while (!stats().is_held) /* on its way to the lock */
+        sched_yield();
+    lido_cancel_fire(token, NULL);
+    await_as_time_goes_by();
+    cr_assert_eq(worker.rc, LIDO_CANCELLED, "%s", worker.err.text);
+    lido_cancel_reset(token);
+    sqlite3_close(foreign);
+
+    begin();
+    worker_ask(&worker, begin_immediate);
+    await_one_in_line();
+    fake_clock_advance_ms(1000);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, SQLITE_BUSY, "%s", worker.err.text);
+    commit();
+    worker_tell(&worker, worker_give);
+    lido_cancel_free(token);
+}
+
 /* --- hooks and runs ----------------------------------------------------------------------- */
 
 static int nothing(void *ctx, const struct lido_conn *its, struct lido_error *err)
