@@ -63,7 +63,7 @@ static int find(struct lido_record *record, struct lido_error *err)
         return LIDO_OK;
     rc = lido__gate_of_database(record, "main", &gate, err);
     record->file_gate = gate;
-    if (gate != NULL)
+    if (gate != NULL && !lido__record_is(record, LIDO__ADOPTED)) /* may be of any file */
         keep_for_pool(record->pool, gate);
     return rc;
 }

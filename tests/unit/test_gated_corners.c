@@ -215,3 +215,21 @@ Test(gated_corners, a_checkout_hook_of_a_run_may_write)
     cr_expect_eq(stats().deadlocks, 0);
     cr_expect_not(stats().is_held);
 }
+
+Test(gated_corners, a_handle_that_is_lent_to_the_pool_does_not_change_its_file)
+{
+    struct lido_conn adopted;
+    char other[120];
+    sqlite3 *db;
+
+    snprintf(other, sizeof other, "%s-other", path);
+    cr_assert_eq(sqlite3_open(other, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "CREATE TABLE t(x)", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(lido_conn_adopt(&adopted, pool, db, &handy_err), LIDO_OK);
+    begin();
+    cr_expect(stats().is_held, "these are the statistics of the pool's own file");
+    commit();
+    cr_expect_eq(lido_conn_checkin(&adopted, NULL, &handy_err), LIDO_OK);
+    sqlite3_close(db);
+    unlink(other);
+}
