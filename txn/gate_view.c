@@ -28,7 +28,8 @@ static void view_lease(const struct lido__gate_who *who, int64_t age_ns,
 {
     if (who->cell == NULL)
         view_run(who, age_ns, out);
-    else if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out))
+    else if (!lido__holder_read(who->cell, lido__age_ns(who->clock), out) ||
+             out->lease != who->generation) /* its cell may be the next one's */
         *out = (struct lido_holder){ .size = sizeof *out }; /* ended, or being told anew */
 }
 

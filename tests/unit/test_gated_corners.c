@@ -233,3 +233,23 @@ Test(gated_corners, a_handle_that_is_lent_to_the_pool_does_not_change_its_file)
     sqlite3_close(db);
     unlink(other);
 }
+
+Test(gated_corners, who_has_ended_its_lease_is_not_mistaken_for_the_next)
+{
+    struct lido_conn first, next;
+
+    handy_give(&conn);
+    lido_pool_free(pool);
+    pool = open_with("pool=queue&use_threadlocal=1");
+    conn = handy_take(pool);
+    first = handy_take(pool);
+    cr_assert_eq(lido_txn_begin(&first, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
+    cr_expect_neq(stats().holder.thread, 0);
+    handy_give(&first);
+    next = handy_take(pool);
+    cr_expect(stats().is_held, "the others have the transaction");
+    cr_expect_eq(stats().holder.thread, 0, "whose lease has ended");
+    handy_give(&next);
+    commit();
+    cr_expect_not(stats().is_held);
+}
