@@ -95,7 +95,10 @@ int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wi
     permit->gate = lido__pool_gate(pool);
     if (permit->gate == NULL)
         return LIDO_OK;
-    if (!lido__gate_try(permit->gate, who_is(wish), lido__gate_priority(wish->priority)))
+    permit->deadline_ns = wish->deadline_ns;
+    permit->has_waited =
+        !lido__gate_try(permit->gate, who_is(wish), lido__gate_priority(wish->priority));
+    if (permit->has_waited)
         rc = wait_for_gate(permit->gate, wish, ring);
     if (rc != LIDO_OK) {
         rc = explain(permit->gate, wish, since_ns, rc, ring, err);
@@ -110,12 +113,14 @@ int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wi
 
 bool lido__permit_use(struct lido__permit *permit, const struct lido_conn *conn)
 {
-    const struct lido_record *record = lido__cell_record(conn->cell);
+    struct lido_record *record = lido__cell_record(conn->cell);
 
     if (record->file_gate != permit->gate || lido__gate_set_is_needed(record))
         return false;
     permit->cell = conn->cell;
     permit->generation = conn->generation;
+    record->has_lock_until = permit->has_waited;
+    record->lock_until_ns = permit->deadline_ns;
     lido__gate_rename(permit->gate, (struct lido__gate_who){
                                         .cell = conn->cell,
                                         .generation = conn->generation,

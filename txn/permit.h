@@ -12,6 +12,8 @@ struct lido__permit {
     struct lido__gate *gate; /* NULL: it has none, and needs none */
     struct lido__cell *cell; /* the lease that begins by it; NULL: none yet */
     uint64_t generation;
+    bool has_waited; /* until `deadline_ns` at most */
+    int64_t deadline_ns;
     struct lido__permit *outer; /* of the run that this one is inside */
 };
 
@@ -27,7 +29,8 @@ struct lido__permit_wish {
    LIDO_DEADLOCK, LIDO_CANCELLED, LIDO_CLOSED: *permit has none. */
 int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wish *wish,
                        struct lido_error *err);
-/* The lease is the one that begins by it.  False, and nothing happens: its file is another, or
+/* The lease is the one that begins by it; if it waited then the wait for SQLite's lock ends when
+   that one would have.  False, and nothing happens: its file is another, or
    it has more than one. */
 bool lido__permit_use(struct lido__permit *permit, const struct lido_conn *conn);
 /* After the check-in of that lease. */

@@ -253,3 +253,30 @@ Test(gated_corners, who_has_ended_its_lease_is_not_mistaken_for_the_next)
     commit();
     cr_expect_not(stats().is_held);
 }
+
+static void run_once(struct worker *self)
+{
+    struct lido_run_options once = LIDO_RUN_OPTIONS_INIT;
+
+    once.runs = 1;
+    once.timeout_ms = 5000;
+    self->rc = lido_pool_run(self->pool, LIDO_IMMEDIATE, nothing, NULL, &once, &self->err);
+}
+
+Test(gated_corners, a_run_that_is_not_repeated_waits_once_for_both)
+{
+    sqlite3 *foreign;
+
+    begin();
+    worker_ask(&worker, run_once);
+    await_one_in_line();
+    cr_assert_eq(sqlite3_exec(lido_conn_sqlite(&conn), "COMMIT", NULL, NULL, NULL), 0);
+    foreign = lock_by_another();
+    fake_clock_advance_ms(600);
+    cr_assert_eq(lido_txn_rollback(&conn, &handy_err), LIDO_OK); /* now it is in */
+    fake_clock_advance_ms(400);
+    worker_await(&worker); /* the clock stands still: a longer wait would not end */
+    cr_expect_eq(worker.rc, SQLITE_BUSY);
+    cr_expect_not(stats().is_held);
+    sqlite3_close(foreign);
+}
