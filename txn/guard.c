@@ -64,6 +64,7 @@ bool lido__txn_goes_by_gate(const struct lido__cell *cell)
     const struct lido_record *record = lido__cell_record(cell);
 
     return record->file_gate != NULL && !record->pool->config.shared_transaction &&
+           lido__read(&record->is_restricted) == 0 && /* else SQLite refuses it */
            !lido__gated_is_in(cell) && state_of(record) != LIDO_TXN_WRITE;
 }
 

@@ -280,3 +280,20 @@ Test(gated_corners, a_run_that_is_not_repeated_waits_once_for_both)
     cr_expect_not(stats().is_held);
     sqlite3_close(foreign);
 }
+
+Test(gated_corners, a_transaction_that_refuses_writes_is_not_in_line_for_one)
+{
+    struct lido_conn reader = handy_take(pool);
+
+    begin();
+    cr_assert_eq(lido_txn_begin(&reader, LIDO_READ, &handy_err), LIDO_OK);
+    /* The clock stands still: a wait would not end. */
+    cr_expect_eq(lido_conn_exec(&reader, "INSERT INTO t VALUES (3)", &handy_err),
+                 SQLITE_READONLY, "%s", handy_err.text);
+    cr_assert_eq(lido_txn_rollback(&conn, &handy_err), LIDO_OK);
+    cr_expect_not(stats().is_held);
+    cr_expect_eq(lido_conn_exec(&reader, "INSERT INTO t VALUES (3)", &handy_err),
+                 SQLITE_READONLY, "%s", handy_err.text);
+    cr_expect_not(stats().is_held, "it keeps nobody out");
+    handy_give(&reader);
+}
