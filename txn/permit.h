@@ -29,9 +29,9 @@ struct lido__permit_wish {
    LIDO_DEADLOCK, LIDO_CANCELLED, LIDO_CLOSED: *permit has none. */
 int lido__permit_enter(struct lido__permit *permit, const struct lido__permit_wish *wish,
                        struct lido_error *err);
-/* The lease is the one that begins by it; if it waited then the wait for SQLite's lock ends when
-   that one would have.  False, and nothing happens: its file is another, or
-   it has more than one. */
+/* The lease is the one that begins by it; if it waited then the wait for SQLite's lock ends
+   when that one would have.  False, and nothing happens: its file is another, or it has more
+   than one. */
 bool lido__permit_use(struct lido__permit *permit, const struct lido_conn *conn);
 /* After the check-in of that lease. */
 void lido__permit_leave(struct lido__permit *permit);
