@@ -22,7 +22,8 @@
  * runs, waits for locks and commits have one deadline.
  *
  * So the function must be able to run more than once: what it changes outside of the database
- * it changes more than once.  It must not end the transaction by itself.
+ * it changes more than once.  It must not end the transaction by itself, and it must return: a
+ * longjmp past the run leaves its lease and the write gate behind.
  *
  * A COMMIT that met SQLITE_BUSY is tried again by itself, for everything is still in place.
  * One that may have happened (LIDO_OUTCOME_UNKNOWN) is never repeated, nor a run that was
