@@ -392,7 +392,7 @@ static int enter_gate(const struct runner *runner, lido_pool *pool,
 
     *permit = (struct lido__permit){ .gate = NULL };
     if (runner->mode != LIDO_IMMEDIATE && runner->mode != LIDO_EXCLUSIVE &&
-        lido__read(&pool->hooks_lock) == 0)
+        (runner->mode == LIDO_READ || lido__read(&pool->hooks_lock) == 0))
         return LIDO_OK;
     once_ns = lido__deadline_ns(pool->config.clock, pool->config.timeout_ms);
     if (runner->runs_left == 1 && once_ns < wish.deadline_ns)

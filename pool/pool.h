@@ -166,7 +166,9 @@ struct lido_pool {
     alignas(64) lido__word gate; /* not 0: go by the lock; see pool/slots.c */
     lido__word live;             /* members that are not vacant; written under the lock */
     lido__word invalid_stamp;    /* records with a lower one are replaced at checkout */
-    lido__word hooks_lock; /* not 0: begin hooks took SQLite's lock themselves, last time */
+    lido__word
+        hooks_lock; /* not 0: begin hooks took SQLite's lock themselves, the last time
+                              that nothing of the kind was asked for */
     lido__word parked_writer; /* pool/writer.c: `writer` while nobody has it, or 0 */
 
     alignas(64) struct lido__mutex lock; /* guards all below; rank LIDO_RANK_POOL */

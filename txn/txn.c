@@ -167,17 +167,25 @@ static int enter_gate(struct lido__cell *cell, bool will_lock, struct lido_error
     return lido__gated_enter(cell, err);
 }
 
+/* What hooks did when they were asked for neither a lock nor a mere reader: the next such begin
+   expects it of them.  Where they were asked for one they may go by that. */
+static bool tells_of_hooks(int asked)
+{
+    return !takes_lock(asked) && asked != LIDO_READ;
+}
+
 /* After the hooks.  One made it a mode that locks, or has begun one itself: then the lease has
    the lock already, and those who come through the gate are to wait there.  Hooks that do so do
    it again, most likely: the next begin enters before them. */
-static int enter_gate_late(struct lido__cell *cell, int mode, struct lido_error *err)
+static int enter_gate_late(struct lido__cell *cell, int asked, int mode,
+                           struct lido_error *err)
 {
     struct lido_record *record = lido__cell_record(cell);
     const bool has_lock = record->file_gate != NULL && lido__txn_is_open(cell) &&
                           state_of(record) == LIDO_TXN_WRITE;
     int rc = enter_gate(cell, has_lock || takes_lock(mode), err);
 
-    if (lido__read(&record->pool->hooks_lock) != has_lock)
+    if (tells_of_hooks(asked) && lido__read(&record->pool->hooks_lock) != has_lock)
         lido__write(&record->pool->hooks_lock, has_lock);
     if (!has_lock && !takes_lock(mode))
         lido__record_leave_gate(record);
@@ -191,14 +199,15 @@ static int begin_by_gate(struct lido__cell *cell, const struct lido_conn *conn, 
 {
     const lido_pool *pool = lido__cell_record(cell)->pool;
     const bool has_hooks = lido__hooks_want(&pool->hooks, LIDO__BEGIN);
-    const bool will_lock =
-        takes_lock(mode) || (has_hooks && lido__read(&pool->hooks_lock) != 0);
+    const bool will_lock = takes_lock(mode) || (has_hooks && tells_of_hooks(mode) &&
+                                                lido__read(&pool->hooks_lock) != 0);
+    const int asked = mode;
     int rc = enter_gate(cell, will_lock, err);
 
     if (rc == LIDO_OK && has_hooks) {
         rc = ask_begin_hooks(cell, conn, &mode, err);
         if (rc == LIDO_OK)
-            rc = enter_gate_late(cell, mode, err);
+            rc = enter_gate_late(cell, asked, mode, err);
     }
     return rc == LIDO_OK ? issue(cell, mode, err) : rc;
 }

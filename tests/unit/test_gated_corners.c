@@ -297,3 +297,31 @@ Test(gated_corners, a_transaction_that_refuses_writes_is_not_in_line_for_one)
     cr_expect_not(stats().is_held, "it keeps nobody out");
     handy_give(&reader);
 }
+
+/* As the recipe for SQLite of other libraries: the hook says how it begins. */
+static int begin_as_asked(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    const char *sql = *event->begin_mode == LIDO_IMMEDIATE ? "BEGIN IMMEDIATE" : "BEGIN";
+    int rc = sqlite3_exec(lido_conn_sqlite(event->conn), sql, NULL, NULL, NULL);
+
+    (void)ctx;
+    return rc == SQLITE_OK ? LIDO_OK : lido_fail(err, rc, "the hook's own BEGIN");
+}
+
+Test(gated_corners, who_only_reads_is_not_in_line_for_the_sake_of_a_hook)
+{
+    static const struct lido_events hooks = { .size = sizeof hooks,
+                                              .begin = begin_as_asked };
+    struct lido_conn reader = handy_take(pool);
+
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, NULL, NULL, &handy_err),
+        LIDO_OK);
+    begin();
+    /* The clock stands still: a wait would not end. */
+    cr_expect_eq(lido_txn_begin(&reader, LIDO_DEFERRED, &handy_err), LIDO_OK, "%s",
+                 handy_err.text);
+    cr_expect_eq(lido_txn_rollback(&reader, &handy_err), LIDO_OK);
+    commit();
+    handy_give(&reader);
+}
