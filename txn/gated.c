@@ -136,16 +136,23 @@ int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
                      (long long)waited_ms, holder);
 }
 
-static int explain(struct lido__cell *cell, int rc, const char *ring,
+/* What is told of a wait in vain. */
+struct wait_story {
+    char ring[LIDO__RING_TEXT];
+    int64_t since_ns;
+};
+
+static int explain(struct lido__cell *cell, int rc, const struct wait_story *wait,
                    struct lido_error *err)
 {
     const struct lido_record *record = lido__cell_record(cell);
+    const int64_t waited_ns = lido__wait_ns(record->pool->config.clock) - wait->since_ns;
 
     if (rc != LIDO_DEADLOCK)
         rc = lido__lease_explain(cell, rc, "the wait for the write gate", err);
     cell->trouble = rc; /* as good as SQLite's: it is its lock that is waited for */
-    return lido__gated_explain(record->file_gate, rc, record->pool->config.timeout_ms, ring,
-                               err);
+    return lido__gated_explain(record->file_gate, rc, waited_ns / LIDO_NS_PER_MS,
+                               wait->ring, err);
 }
 
 /* What ends first. */
@@ -226,7 +233,8 @@ static void be_in(struct lido_record *record, struct lido__gate_set *set)
     lido__swap(&record->is_in_gate, set == NULL ? IN_ONE : (uintptr_t)set);
 }
 
-static int enter(struct lido__cell *cell, struct lido__gate_set *set, char *ring)
+static int enter(struct lido__cell *cell, struct lido__gate_set *set,
+                 struct wait_story *story)
 {
     struct lido_record *record = lido__cell_record(cell);
     int rc;
@@ -235,6 +243,7 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set, char *ring
         be_in(record, set);
         return LIDO_OK;
     }
+    story->since_ns = lido__wait_ns(record->pool->config.clock);
     if (!has_no_txn(record)) {
         if (!cell->comes_again)
             lido__gate_pass_by(record->file_gate);
@@ -243,7 +252,7 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set, char *ring
     }
     cell->was_cancelled = false; /* that was a statement before */
     record->lock_until_ns = deadline_of(cell);
-    rc = wait_to_enter(cell, set, record->lock_until_ns, ring);
+    rc = wait_to_enter(cell, set, record->lock_until_ns, story->ring);
     record->has_lock_until = rc == LIDO_OK;
     if (rc == LIDO_OK)
         be_in(record, set);
@@ -256,10 +265,10 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
 {
     const struct lido_record *record = lido__cell_record(cell);
     struct lido__gate_set *set = NULL;
-    char ring[LIDO__RING_TEXT];
+    struct wait_story story;
     int rc;
 
-    ring[0] = '\0';
+    story.ring[0] = '\0';
     if (lido__gated_is_in(cell))
         return LIDO_OK;
     if (lido__gate_set_is_needed(record)) {
@@ -267,12 +276,12 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
         if (rc != LIDO_OK)
             return rc;
     }
-    rc = enter(cell, set, ring);
+    rc = enter(cell, set, &story);
     if (rc == SQLITE_BUSY && !has_no_txn(record)) {
         cell->trouble = rc;
         return lido_fail(err, rc, "another writes; the run comes again, by the write gate");
     }
-    return rc == LIDO_OK ? rc : explain(cell, rc, ring, err);
+    return rc == LIDO_OK ? rc : explain(cell, rc, &story, err);
 }
 
 int lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)

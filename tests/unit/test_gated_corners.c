@@ -325,3 +325,27 @@ Test(gated_corners, who_only_reads_is_not_in_line_for_the_sake_of_a_hook)
     commit();
     handy_give(&reader);
 }
+
+static void run_shortly(struct worker *self)
+{
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+
+    options.timeout_ms = 300;
+    self->rc =
+        lido_conn_run(&self->conn, LIDO_IMMEDIATE, nothing, NULL, &options, &self->err);
+}
+
+Test(gated_corners, the_text_says_for_how_long_it_waited)
+{
+    worker_tell(&worker, worker_take);
+    begin();
+    worker_ask(&worker, run_shortly);
+    await_one_in_line();
+    fake_clock_advance_ms(300);
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, SQLITE_BUSY);
+    cr_expect_not_null(strstr(worker.err.text, "waited 300 ms for the write gate"), "%s",
+                       worker.err.text);
+    commit();
+    worker_tell(&worker, worker_give);
+}
