@@ -40,12 +40,37 @@ static void note_if_temp(struct lido_session *session, const char *database)
         session->may_have_more = true;
 }
 
+static unsigned char kind_of(int action, const char *database)
+{
+    switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_FUNCTION:
+    case SQLITE_RECURSIVE: return 0;
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+    case SQLITE_CREATE_TEMP_INDEX:
+    case SQLITE_CREATE_TEMP_TABLE:
+    case SQLITE_CREATE_TEMP_TRIGGER:
+    case SQLITE_CREATE_TEMP_VIEW:
+    case SQLITE_DROP_TEMP_INDEX:
+    case SQLITE_DROP_TEMP_TABLE:
+    case SQLITE_DROP_TEMP_TRIGGER:
+    case SQLITE_DROP_TEMP_VIEW:
+        return database != NULL && strcmp(database, "temp") == 0 ? LIDO__WRITES_TEMP
+                                                                 : LIDO__WRITES_ELSE;
+    default: return LIDO__WRITES_ELSE;
+    }
+}
+
 static int authorize(void *session_, int action, const char *first, const char *second,
                      const char *database, const char *trigger)
 {
     struct lido_session *session = session_;
 
     session->is_heard = true;
+    session->writes |= kind_of(action, database);
     switch (action) {
     case SQLITE_PRAGMA: note_pragma(session, first, second); break;
     case SQLITE_ATTACH:

@@ -19,6 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LIDO__WRITES_TEMP 1 /* temporary objects */
+#define LIDO__WRITES_ELSE 2 /* or anything that is not known to be so */
+
 struct lido_session {
     /* Read at every return. */
     bool is_watched;    /* the guard is on: the authorizer is set */
@@ -31,7 +34,9 @@ struct lido_session {
     lido_authorizer_fn host; /* asked after lido's; NULL: none */
     void *host_ctx;
 
-    bool is_heard; /* the authorizer was called */
+    bool is_heard;        /* the authorizer was called */
+    unsigned char writes; /* LIDO__WRITES_...: what it was asked for; for who prepares, who
+                             sets it to 0 before */
     struct lido__session_values
         *before; /* of the pragmas; of a memory database's only home */
     char unknown[64];

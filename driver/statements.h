@@ -32,11 +32,13 @@ struct lido__statement {
     uint64_t number;      /* of the use; 0: nobody uses it */
     const void *owner;    /* the cell of the lease that does */
     enum lido__verb verb;
-    bool is_running;   /* stepped, and neither at its end nor reset */
-    bool is_stepping;  /* SQLite is in it, and may have called the host */
-    int64_t since_ns;  /* when the run began, if a hook wants to know */
-    uint64_t hash;     /* of the text */
-    size_t length;     /* of the text; 0: not to be kept */
+    bool is_running;  /* stepped, and neither at its end nor reset */
+    bool is_stepping; /* SQLite is in it, and may have called the host */
+    bool
+        is_temp_only; /* it writes temporary objects and nothing else, as far as is known */
+    int64_t since_ns; /* when the run began, if a hook wants to know */
+    uint64_t hash;    /* of the text */
+    size_t length;    /* of the text; 0: not to be kept */
     uint64_t last_use; /* counted */
     int next; /* the next idle one of the same bucket, or the next free place; -1 */
 };

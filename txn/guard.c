@@ -8,7 +8,8 @@
  * And with `autobegin` a statement begins the transaction that it needs.
  *
  * One that writes with no transaction open is one by itself, and goes by the file's gate; so
- * does the first that writes in a transaction that did not begin there.
+ * does the first that writes in a transaction that did not begin there.  Temporary tables are
+ * the connection's own, and no matter of the file's.
  *
  * Threads: the one that checked the connection out.  No mutex of SQLite's is held.
  */
@@ -59,21 +60,30 @@ static int begin_or_wait(struct lido__cell *cell, const struct lido_conn *conn,
     return rc;
 }
 
+/* Has it the lock of its file, and not of its temporary tables alone? */
+static bool has_lock(const struct lido_record *record)
+{
+    return state_of(record) == LIDO_TXN_WRITE &&
+           (sqlite3_txn_state(record->handle, "temp") != SQLITE_TXN_WRITE ||
+            sqlite3_txn_state(record->handle, "main") == SQLITE_TXN_WRITE);
+}
+
 bool lido__txn_goes_by_gate(const struct lido__cell *cell)
 {
     const struct lido_record *record = lido__cell_record(cell);
 
     return record->file_gate != NULL && !record->pool->config.shared_transaction &&
            lido__read(&record->is_restricted) == 0 && /* else SQLite refuses it */
-           !lido__gated_is_in(cell) && state_of(record) != LIDO_TXN_WRITE;
+           !lido__gated_is_in(cell) && !has_lock(record);
 }
 
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
-                         enum lido__verb verb, bool is_readonly, struct lido_error *err)
+                         enum lido__verb verb, bool is_readonly, bool wants_lock,
+                         struct lido_error *err)
 {
     int rc = begin_or_wait(cell, conn, verb, is_readonly, err);
 
-    if (rc == LIDO_OK && !is_readonly && lido__txn_goes_by_gate(cell))
+    if (rc == LIDO_OK && wants_lock && lido__txn_goes_by_gate(cell))
         rc = lido__gated_enter(cell, err);
     return rc;
 }

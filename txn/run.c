@@ -79,6 +79,12 @@ static bool is_readonly(const struct lido__use *use)
            sqlite3_stmt_isexplain(use->at->handle); /* of an INSERT, it only tells */
 }
 
+/* SQLite's, on a file. */
+static bool wants_lock(const struct lido__use *use)
+{
+    return !use->at->is_temp_only && !is_readonly(use);
+}
+
 /* True if nothing has to be asked before a run. */
 static bool begins_plain(const struct lido__use *use)
 {
@@ -88,7 +94,7 @@ static bool begins_plain(const struct lido__use *use)
            (!use->cell->has_begun || !sqlite3_get_autocommit(use->db)) &&
            !lido__lease_may_stop(use->cell) &&
            pool->config.autobegin == LIDO_AUTOBEGIN_OFF &&
-           (is_readonly(use) || !lido__txn_goes_by_gate(use->cell)) &&
+           (!wants_lock(use) || !lido__txn_goes_by_gate(use->cell)) &&
            !wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE));
 }
 
@@ -126,21 +132,24 @@ static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
     struct lido__cell *cell = use->cell;
     struct run run;
     int64_t since_ns = 0;
-    bool only_reads;
+    bool only_reads, will_lock;
     int rc;
 
     if (begins_plain(use))
         return LIDO_OK;
     only_reads = is_readonly(use);
+    will_lock = wants_lock(use);
     run = note_run(&stmt->conn, use, BIT(LIDO__BEFORE_EXECUTE));
     lido__use_close(use);
-    rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, only_reads, err);
+    rc = lido__txn_before_run(use->cell, &stmt->conn, run.was.verb, only_reads, will_lock,
+                              err);
     if (rc == LIDO_OK && wants(use, BIT(LIDO__BEFORE_EXECUTE) | BIT(LIDO__AFTER_EXECUTE))) {
         rc = fire(&run, LIDO__BEFORE_EXECUTE, nothing, err);
         /* A hook's own statement may have given away the turn, or ended the transaction. */
         if (rc == LIDO_OK && lido__lease_is_good(cell, stmt->conn.generation) &&
             use->record->handle != NULL)
-            rc = lido__txn_before_run(cell, &stmt->conn, run.was.verb, only_reads, err);
+            rc = lido__txn_before_run(cell, &stmt->conn, run.was.verb, only_reads,
+                                      will_lock, err);
         since_ns = lido__wait_ns(use->record->pool->config.clock);
     }
     lido__free(run.sql);

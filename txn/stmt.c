@@ -95,11 +95,15 @@ static int take(struct lido__use *use, const char *sql, enum lido__text how,
                 const char **rest, unsigned *place, struct lido_error *story)
 {
     uint64_t before = lido__runner_set(use->record, (uintptr_t)use->cell);
+    struct lido_session *session = &use->record->session;
     int rc;
 
     use->cell->was_cancelled = false;
+    session->writes = 0; /* and stays so of one that was prepared before */
     rc = lido__statements_take(use->record->statements, use->db, sql, how, rest, use->cell,
                                &use->at, place, story);
+    if (rc == LIDO_OK && use->at != NULL && session->writes != 0)
+        use->at->is_temp_only = session->writes == LIDO__WRITES_TEMP;
     lido__runner_restore(use->record, before);
     return rc == LIDO_OK ? rc : lido__lease_explain(use->cell, rc, "prepare", story);
 }

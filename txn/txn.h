@@ -92,9 +92,10 @@ static inline int lido__txn_may_run(struct lido__cell *cell, const struct lido_c
 }
 
 /* guard.c: what a statement is to the transaction.  Before its run: LIDO_TXN_OVER; waits for
-   another lease's; autobegin.  After it. */
+   another lease's; autobegin; the file's gate, if it wants the lock.  After it. */
 int lido__txn_before_run(struct lido__cell *cell, const struct lido_conn *conn,
-                         enum lido__verb verb, bool is_readonly, struct lido_error *err);
+                         enum lido__verb verb, bool is_readonly, bool wants_lock,
+                         struct lido_error *err);
 void lido__txn_after_run(struct lido__cell *cell);
 /* A statement that writes has to come by the gate first: it is a transaction by itself, or the
    first that writes in one that did not. */

@@ -349,3 +349,33 @@ Test(gated_corners, the_text_says_for_how_long_it_waited)
     commit();
     worker_tell(&worker, worker_give);
 }
+
+Test(gated_corners, temporary_tables_are_no_matter_of_the_files)
+{
+    struct lido_conn other = handy_take(pool);
+
+    begin();
+    /* The clock stands still, and this thread is in: a wait would not end. */
+    exec(&other, "CREATE TEMP TABLE y(x)");
+    exec(&other, "INSERT INTO y VALUES (1)");
+    exec(&other, "UPDATE y SET x = (SELECT count(*) FROM t)");
+    exec(&other, "CREATE TEMP TABLE z AS SELECT * FROM t");
+    exec(&other, "DROP TABLE z");
+    commit();
+    cr_expect_eq(stats().deadlocks, 0);
+
+    cr_assert_eq(lido_txn_begin(&other, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    exec(&other, "DELETE FROM y");
+    cr_expect_not(stats().is_held);
+    exec(&other, "INSERT INTO t VALUES (1)");
+    cr_expect(stats().is_held, "now it is");
+    cr_assert_eq(lido_txn_commit(&other, NULL, &handy_err), LIDO_OK);
+
+    exec(&other, "CREATE TEMP TRIGGER r AFTER INSERT ON y BEGIN"
+                 " INSERT INTO t VALUES (new.x); END");
+    cr_assert_eq(lido_txn_begin(&other, LIDO_DEFERRED, &handy_err), LIDO_OK);
+    exec(&other, "INSERT INTO y VALUES (2)");
+    cr_expect(stats().is_held, "it writes both");
+    cr_assert_eq(lido_txn_commit(&other, NULL, &handy_err), LIDO_OK);
+    handy_give(&other);
+}
