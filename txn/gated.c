@@ -6,9 +6,9 @@
  * come to the same one, and a file that took the place of another does not.  Databases in
  * memory, those that cannot be written, and drivers other than SQLite's have none.
  *
- * The gate comes before SQLite's lock, so it is waited for only by a lease without any
- * transaction: one that reads may have what the holder waits for.  Such a lease tries once, and
- * else begins without: SQLite will say what becomes of it.  But a run is told that it is busy,
+ * The gate comes before SQLite's lock, so it is waited for only by a lease that has neither read
+ * nor written in a transaction; one that has may have what the holder waits for.  It tries once,
+ * and else goes on without: SQLite will say what becomes of it.  But a run is told that it is busy,
  * as SQLite would most likely tell it, and comes again by the gate.  The wait for the gate and
  * then for the lock, which a program without lido may have, is one wait with one deadline.
  *
@@ -208,6 +208,16 @@ static bool has_no_txn(const struct lido_record *record)
     return driver->table->txn_state(driver->ctx, record->handle) == LIDO_TXN_NONE;
 }
 
+/* Nobody waits for what it has.  A run that comes again does so without its connection. */
+static bool may_wait(const struct lido__cell *cell)
+{
+    const struct lido_record *record = lido__cell_record(cell);
+    const struct lido__driver *driver = &record->pool->config.driver;
+    const int state = driver->table->txn_state(driver->ctx, record->handle);
+
+    return state == LIDO_TXN_NONE || (state == LIDO_TXN_OPEN && !cell->comes_again);
+}
+
 /* In the gate of the record's file, or in all of the set. */
 static bool try_to_enter(struct lido__cell *cell, const struct lido__gate_set *set)
 {
@@ -244,7 +254,7 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set,
         return LIDO_OK;
     }
     story->since_ns = lido__wait_ns(record->pool->config.clock);
-    if (!has_no_txn(record)) {
+    if (!may_wait(cell)) {
         if (!cell->comes_again)
             lido__gate_pass_by(record->file_gate);
         lido__gate_set_free(set);
@@ -277,7 +287,7 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
             return rc;
     }
     rc = enter(cell, set, &story);
-    if (rc == SQLITE_BUSY && !has_no_txn(record)) {
+    if (rc == SQLITE_BUSY && cell->comes_again && !may_wait(cell)) {
         cell->trouble = rc;
         return lido_fail(err, rc, "another writes; the run comes again, by the write gate");
     }

@@ -379,3 +379,24 @@ Test(gated_corners, temporary_tables_are_no_matter_of_the_files)
     cr_assert_eq(lido_txn_commit(&other, NULL, &handy_err), LIDO_OK);
     handy_give(&other);
 }
+
+static void begin_deferred(struct worker *self)
+{
+    self->rc = lido_txn_begin(&self->conn, LIDO_DEFERRED, &self->err);
+}
+
+Test(gated_corners, a_deferred_transaction_that_has_nothing_yet_waits_with_its_first_write)
+{
+    worker_tell(&worker, worker_take);
+    worker_tell(&worker, begin_deferred);
+    begin();
+    worker_ask(&worker, insert);
+    await_one_in_line();
+    commit();
+    worker_await(&worker);
+    cr_expect_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    cr_expect_eq(stats().ungated, 0);
+    cr_expect(stats().is_held);
+    worker_tell(&worker, worker_commit);
+    worker_tell(&worker, worker_give);
+}
