@@ -6,11 +6,12 @@
  * come to the same one, and a file that took the place of another does not.  Databases in
  * memory, those that cannot be written, and drivers other than SQLite's have none.
  *
- * The gate comes before SQLite's lock, so it is waited for only by a lease that has neither read
- * nor written in a transaction; one that has may have what the holder waits for.  It tries once,
- * and else goes on without: SQLite will say what becomes of it.  But a run is told that it is busy,
- * as SQLite would most likely tell it, and comes again by the gate.  The wait for the gate and
- * then for the lock, which a program without lido may have, is one wait with one deadline.
+ * The gate comes before SQLite's lock, so it is waited for only by a lease that has
+ * neither read nor written in a transaction; one that has may have what the holder waits
+ * for.  It tries once, and else goes on without: SQLite will say what becomes of it.  But
+ * a run is told that it is busy, as SQLite would most likely tell it, and comes again by
+ * the gate.  The wait for the gate and then for the lock, which a program without lido may
+ * have, is one wait with one deadline.
  *
  * In the record `is_in_gate` says that its transaction has the gate.  Whoever ends the
  * transaction takes the word back by a swap, so of several who end it one leaves.

@@ -40,9 +40,9 @@
  *
  * A begin hook that issues BEGIN IMMEDIATE on the raw handle and meets the lock waits in the
  * line as well, from within SQLite's busy handler; and where hooks have taken the lock so in a
- * begin that did not ask for it, the next such begin of the pool (not a LIDO_READ) enters before
- * them.  Other raw SQL that waits for the lock is woken by
- * who leaves, and is in no line.
+ * begin that did not ask for it, the next such begin of the pool (not a LIDO_READ) enters
+ * before them.  Other raw SQL that waits for the lock is woken by who leaves, and is in no
+ * line.
  *
  * IMMEDIATE locks attached files too (with SQLite from 3.39 on lido can see them): their gates
  * are entered in the order of device and inode, so that no two wait for each other.
