@@ -340,10 +340,13 @@ static int refuse_commit(struct lido__cell *cell, const struct lido_conn *conn, 
     }
     *outcome = rc == LIDO_TXN_TIMEOUT || !cell->has_begun ? LIDO_OUTCOME_ROLLED_BACK
                                                           : LIDO_OUTCOME_UNKNOWN;
-    if (rc == LIDO_TXN_TIMEOUT)
+    if (rc == LIDO_TXN_TIMEOUT) {
         lido__txn_forget(cell, NULL); /* now the caller knows */
-    else
+    } else {
+        if (lido__share_txn_is_mine(cell))
+            lido__record_leave_gate(lido__cell_record(cell));
         lido__share_txn_leave(cell);
+    }
     return rc;
 }
 

@@ -400,3 +400,12 @@ Test(gated_corners, a_deferred_transaction_that_has_nothing_yet_waits_with_its_f
     worker_tell(&worker, worker_commit);
     worker_tell(&worker, worker_give);
 }
+
+Test(gated_corners, a_commit_that_is_refused_leaves_if_none_is_open)
+{
+    begin();
+    cr_assert_eq(sqlite3_exec(lido_conn_sqlite(&conn), "COMMIT", NULL, NULL, NULL), 0);
+    cr_assert_eq(lido_conn_cancel(&conn, &handy_err), LIDO_OK);
+    cr_expect_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_CANCELLED);
+    cr_expect_not(stats().is_held);
+}
