@@ -355,12 +355,13 @@ void lido__gate_rename(struct lido__gate *gate, struct lido__gate_who who)
 void lido__gate_note(struct lido__gate *gate, const char *sql)
 {
     uint64_t words[LIDO__GATE_SQL_WORDS] = { 0 };
+    const uint64_t noted = lido__read(&gate->noted) | 1; /* even again afterwards */
 
     memcpy(words, sql, strnlen(sql, sizeof words - 1));
-    lido__bump(&gate->noted);
+    lido__publish(&gate->noted, noted);
     for (int i = 0; i < LIDO__GATE_SQL_WORDS; i++)
         lido__publish(&gate->sql[i], words[i]);
-    lido__publish(&gate->noted, lido__read(&gate->noted) + 1);
+    lido__publish(&gate->noted, noted + 1);
 }
 
 void lido__gate_pass_by(struct lido__gate *gate)

@@ -142,7 +142,7 @@ bool lido__gate_set_try(const struct lido__gate_set *set,
 }
 
 int lido__gate_set_enter(const struct lido__gate_set *set,
-                         const struct lido__gate_wait *like)
+                         const struct lido__gate_wait *like, struct lido__gate **at)
 {
     for (size_t i = 0; i < set->count; i++) {
         struct lido__gate_wait self = *like;
@@ -150,6 +150,7 @@ int lido__gate_set_enter(const struct lido__gate_set *set,
 
         if (rc == LIDO_OK)
             continue;
+        *at = set->gates[i];
         leave_first(set, i);
         return rc;
     }

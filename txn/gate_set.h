@@ -21,8 +21,9 @@ void lido__gate_set_free(struct lido__gate_set *set); /* NULL: nothing happens *
 /* All of them, or none.  `like` is whom each wait is to be like. */
 bool lido__gate_set_try(const struct lido__gate_set *set,
                         const struct lido__gate_wait *like);
+/* *at: the one that was not entered, if one was not. */
 int lido__gate_set_enter(const struct lido__gate_set *set,
-                         const struct lido__gate_wait *like);
+                         const struct lido__gate_wait *like, struct lido__gate **at);
 void lido__gate_set_leave(const struct lido__gate_set *set);
 
 #endif

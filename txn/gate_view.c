@@ -5,6 +5,7 @@
  * Threads: any.  A lease cannot end its transaction while this has the gate's lock.
  */
 #include "base/lives.h"
+#include "base/text.h"
 #include "pool/holders.h"
 #include "txn/gate_state.h"
 
@@ -41,6 +42,7 @@ static void view_sql(const struct lido__gate *gate, char *text)
         words[i] = lido__observe(&gate->sql[i]);
     if (words[0] != 0 && noted % 2 == 0 && lido__read(&gate->noted) == noted)
         memcpy(text, words, sizeof words);
+    lido__text_tidy(text, strlen(text) == sizeof words - 1);
 }
 
 /* The three queues become one, in order of arrival. */

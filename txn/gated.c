@@ -139,8 +139,10 @@ int lido__gated_explain(struct lido__gate *gate, int rc, int64_t waited_ms,
 
 /* What is told of a wait in vain. */
 struct wait_story {
+    struct lido__gate *gate; /* the one that was waited for */
     char ring[LIDO__RING_TEXT];
     int64_t since_ns;
+    bool is_in;
 };
 
 static int explain(struct lido__cell *cell, int rc, const struct wait_story *wait,
@@ -152,8 +154,7 @@ static int explain(struct lido__cell *cell, int rc, const struct wait_story *wai
     if (rc != LIDO_DEADLOCK)
         rc = lido__lease_explain(cell, rc, "the wait for the write gate", err);
     cell->trouble = rc; /* as good as SQLite's: it is its lock that is waited for */
-    return lido__gated_explain(record->file_gate, rc, waited_ns / LIDO_NS_PER_MS,
-                               wait->ring, err);
+    return lido__gated_explain(wait->gate, rc, waited_ns / LIDO_NS_PER_MS, wait->ring, err);
 }
 
 /* What ends first. */
@@ -230,13 +231,15 @@ static bool try_to_enter(struct lido__cell *cell, const struct lido__gate_set *s
 }
 
 static int wait_to_enter(struct lido__cell *cell, const struct lido__gate_set *set,
-                         int64_t deadline_ns, char *ring)
+                         int64_t deadline_ns, struct wait_story *story)
 {
     struct lido__gate_wait self = wait_of(cell, deadline_ns);
 
-    self.ring = ring;
-    return set == NULL ? lido__gate_enter(lido__cell_record(cell)->file_gate, &self)
-                       : lido__gate_set_enter(set, &self);
+    self.ring = story->ring;
+    if (set != NULL)
+        return lido__gate_set_enter(set, &self, &story->gate);
+    story->gate = lido__cell_record(cell)->file_gate;
+    return lido__gate_enter(story->gate, &self);
 }
 
 static void be_in(struct lido_record *record, struct lido__gate_set *set)
@@ -250,25 +253,24 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set,
     struct lido_record *record = lido__cell_record(cell);
     int rc;
 
-    if (try_to_enter(cell, set)) {
+    story->is_in = try_to_enter(cell, set);
+    if (story->is_in) {
         be_in(record, set);
         return LIDO_OK;
     }
+    story->gate = record->file_gate;
     story->since_ns = lido__wait_ns(record->pool->config.clock);
     if (!may_wait(cell)) {
         if (!cell->comes_again)
             lido__gate_pass_by(record->file_gate);
-        lido__gate_set_free(set);
         return cell->comes_again ? SQLITE_BUSY : LIDO_OK;
     }
     cell->was_cancelled = false; /* that was a statement before */
     record->lock_until_ns = deadline_of(cell);
-    rc = wait_to_enter(cell, set, record->lock_until_ns, story->ring);
-    record->has_lock_until = rc == LIDO_OK;
-    if (rc == LIDO_OK)
+    rc = wait_to_enter(cell, set, record->lock_until_ns, story);
+    story->is_in = record->has_lock_until = rc == LIDO_OK;
+    if (story->is_in)
         be_in(record, set);
-    else
-        lido__gate_set_free(set);
     return rc;
 }
 
@@ -290,21 +292,26 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
     rc = enter(cell, set, &story);
     if (rc == SQLITE_BUSY && cell->comes_again && !may_wait(cell)) {
         cell->trouble = rc;
-        return lido_fail(err, rc, "another writes; the run comes again, by the write gate");
+        rc = lido_fail(err, rc, "another writes; the run comes again, by the write gate");
+    } else if (rc != LIDO_OK) {
+        rc = explain(cell, rc, &story, err);
     }
-    return rc == LIDO_OK ? rc : explain(cell, rc, &story, err);
+    if (!story.is_in)
+        lido__gate_set_free(set); /* and with it the gate of the story */
+    return rc;
 }
 
 int lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)
 {
     struct lido_record *record = lido__cell_record(cell);
+    struct wait_story story;
     int rc;
 
     /* The set of several would want memory, inside SQLite. */
     if (record->file_gate == NULL || lido__gated_is_in(cell) || !has_no_txn(record) ||
         lido__gate_set_is_needed(record))
         return SQLITE_BUSY;
-    rc = wait_to_enter(cell, NULL, deadline_ns, NULL);
+    rc = wait_to_enter(cell, NULL, deadline_ns, &story);
     if (rc == LIDO_OK)
         be_in(record, NULL);
     return rc;

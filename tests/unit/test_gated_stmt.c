@@ -440,6 +440,7 @@ Test(gated_stmt, it_waits_for_each_in_turn_and_leaves_all_if_it_is_in_vain)
 
     exec(&on_second, "CREATE TABLE u(x)");
     worker_tell(&worker, attach_second);
+    cr_assert_eq(lido_conn_set_label(&on_second, "second", &handy_err), LIDO_OK);
     cr_assert_eq(lido_txn_begin(&on_second, LIDO_IMMEDIATE, &handy_err), LIDO_OK);
     for (int i = 0; i < 2; i++) {
         worker_ask(&worker, insert);
@@ -451,6 +452,8 @@ Test(gated_stmt, it_waits_for_each_in_turn_and_leaves_all_if_it_is_in_vain)
             handy_give(&on_second);
         worker_await(&worker);
         cr_expect_eq(worker.rc, i == 0 ? SQLITE_BUSY : LIDO_OK, "%s", worker.err.text);
+        cr_expect(i == 1 || strstr(worker.err.text, "second") != NULL, "%s",
+                  worker.err.text);
         cr_expect_not(is_held());
         cr_expect_not(i == 1 && stats_of(second).is_held);
     }
