@@ -217,8 +217,8 @@ void play_expect_sound(lido_pool *pool)
                  (unsigned long long)stats.checkouts, (unsigned long long)stats.checkins);
     sched_expect(stats.limit < 0 || stats.live <= stats.limit, "%lld live",
                  (long long)stats.live);
-    sched_expect(stats.connects - stats.closes <=
-                     (uint64_t)(stats.live + stats.disowned + stats.detached),
+    sched_expect(stats.connects - stats.closes <= (uint64_t)(stats.live + stats.disowned +
+                                                             stats.detached + stats.writer),
                  "more connections than are live");
     sched_expect(stats.waiting >= 0 && stats.waiting <= MOST_PARTS, "%lld wait",
                  (long long)stats.waiting);

@@ -181,4 +181,24 @@ void part_ring_cancelled_in_line(struct play *play);
 void part_ring_take_after_cancel(struct play *play); /* gets that one's lease */
 void part_ring_fire(struct play *play);
 
+/* Parts: tests/sched/parts_run.c.  A run is one that writes; each part has two, unless it says
+   more. */
+void set_up_runs(struct play *play);
+void set_up_runs_at_first(struct play *play);  /* the pool has no connection yet */
+void set_up_runs_by_writer(struct play *play); /* and none by another connection */
+void set_up_runs_tidy(struct play *play);
+void set_up_runs_cancel(struct play *play);
+void set_up_runs_parked(struct play *play); /* the writer is parked */
+void part_run(struct play *play);
+void part_run_once(struct play *play);
+void part_write_by_lease(struct play *play); /* the same without a run */
+void part_run_cancellable(struct play *play);
+void part_run_hold_for_cancelled(struct play *play); /* until that one is done */
+void part_run_cancellable_later(struct play *play);
+void part_run_until_closed(struct play *play);
+void part_run_hold_for_closed(struct play *play); /* until two gave up, for it was closed */
+void part_run_in_vain(struct play *play);
+void part_close_when_one_runs(struct play *play);
+void part_tidy(struct play *play);
+
 #endif

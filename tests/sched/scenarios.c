@@ -10,6 +10,8 @@
 
 #define ONE "pool=queue&pool_size=1&max_overflow=0"
 #define TWO "pool=queue&pool_size=2&max_overflow=0"
+/* No wait ends by the time. */
+#define PATIENT "&timeout=-1&pool_timeout=-1"
 
 const struct scenario scenarios[] = {
     /* Contention, with and without a deadline. */
@@ -325,6 +327,63 @@ const struct scenario scenarios[] = {
       .set_up = set_up_ring_cancel,
       .parts = { part_ring_take_after_cancel, part_ring_cancelled_in_line,
                  part_ring_fire } },
+
+    /* Runs at the gate, with the pool's writer. */
+    { .name = "runs-pair",
+      .url = ONE,
+      .preemptions = 1,
+      .set_up = set_up_runs_by_writer,
+      .parts = { part_run_once, part_run_once } },
+    { .name = "runs",
+      .url = ONE,
+      .set_up = set_up_runs_by_writer,
+      .parts = { part_run, part_run, part_run } },
+    { .name = "runs-at-first",
+      .url = ONE PATIENT,
+      .set_up = set_up_runs_at_first,
+      .parts = { part_run, part_run, part_write_by_lease } },
+    { .name = "runs-and-leases",
+      .url = ONE PATIENT,
+      .has_threads = true,
+      .set_up = set_up_runs,
+      .parts = { part_run, part_write_by_lease, part_run, part_write_by_lease } },
+    { .name = "runs-cancel",
+      .url = ONE,
+      .set_up = set_up_runs_cancel,
+      .parts = { part_run_hold_for_cancelled, part_run_cancellable_later, part_run,
+                 part_fire } },
+    { .name = "runs-cancel-in-line",
+      .url = ONE,
+      .set_up = set_up_runs_cancel,
+      .parts = { part_run, part_run_cancellable, part_run_cancellable, part_fire } },
+    { .name = "runs-close",
+      .url = ONE,
+      .set_up = set_up_runs,
+      .parts = { part_run_until_closed, part_run_until_closed, part_run_until_closed,
+                 part_close } },
+    { .name = "runs-close-on-waiters",
+      .url = ONE,
+      .set_up = set_up_runs,
+      .parts = { part_run_hold_for_closed, part_run_in_vain, part_run_in_vain,
+                 part_close_when_one_runs } },
+    { .name = "runs-tidy-and-close",
+      .url = ONE "&idle_timeout=3600",
+      .preemptions = 2,
+      .set_up = set_up_runs_parked,
+      .parts = { part_tidy, part_close } },
+    { .name = "runs-dispose-twice",
+      .url = ONE,
+      .preemptions = 2,
+      .set_up = set_up_runs_parked,
+      .parts = { part_dispose, part_dispose } },
+    { .name = "runs-dispose",
+      .url = ONE PATIENT,
+      .set_up = set_up_runs,
+      .parts = { part_run, part_write_by_lease, part_run, part_dispose } },
+    { .name = "runs-dispose-and-tidy",
+      .url = ONE "&idle_timeout=0",
+      .set_up = set_up_runs_tidy,
+      .parts = { part_run, part_tidy, part_run, part_dispose } },
 
     /* Threads that end with a lease. */
     { .name = "reclaim",
