@@ -435,6 +435,32 @@ Test(gated, a_hook_that_has_the_lock_is_in)
     cr_expect_not(is_held());
 }
 
+static int is_locking, was_in;
+
+static int begin_as_told(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    was_in = is_held();
+    return is_locking ? begin_itself(ctx, event, err) : LIDO_OK;
+}
+
+Test(gated, hooks_are_expected_to_do_what_they_did)
+{
+    static const struct {
+        int is_locking, was_in;
+    } turns[] = { { 1, 0 }, { 1, 1 }, { 0, 1 }, { 0, 0 } };
+    struct lido_conn conn = handy_take(pool);
+
+    add_begin(begin_as_told);
+    for (int i = 0; i < 4; i++) {
+        is_locking = turns[i].is_locking;
+        begin(&conn, LIDO_DEFERRED);
+        cr_expect_eq(was_in, turns[i].was_in, "%d", i);
+        cr_expect_eq(is_held(), turns[i].is_locking, "%d", i);
+        cr_assert_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK);
+    }
+    handy_give(&conn);
+}
+
 Test(gated, a_begin_that_meets_a_foreign_lock_leaves)
 {
     lido_pool *hasty = open_with("", 0);

@@ -120,12 +120,26 @@ Test(gated_stmt, past_the_timeout_it_says_who_is_in_and_what_it_runs)
     commit();
 }
 
+static int look_on(void *ctx, const struct lido_event *event, struct lido_error *err)
+{
+    (void)ctx, (void)event, (void)err;
+    return LIDO_OK;
+}
+
 Test(gated_stmt, what_only_reads_does_not_enter)
 {
-    exec(&conn, "SELECT * FROM t");
-    exec(&conn, "EXPLAIN INSERT INTO t VALUES (1)");
-    exec(&conn, "BEGIN; SELECT * FROM t; COMMIT");
-    cr_expect_eq(stats_of(pool).entered, 1, "CREATE TABLE");
+    static const struct lido_events hooks = { .size = sizeof hooks,
+                                              .before_execute = look_on };
+
+    for (int i = 0; i < 2; i++) {
+        exec(&conn, "SELECT * FROM t");
+        exec(&conn, "EXPLAIN INSERT INTO t VALUES (1)");
+        exec(&conn, "BEGIN; SELECT * FROM t; COMMIT");
+        cr_expect_eq(stats_of(pool).entered, 1, "CREATE TABLE");
+        cr_assert_eq(
+            lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, NULL, NULL, &handy_err),
+            LIDO_OK);
+    }
 }
 
 Test(gated_stmt, the_first_write_of_a_deferred_transaction_enters_for_all_of_it)
@@ -397,6 +411,46 @@ Test(gated_stmt, a_lease_after_a_run_is_none_that_comes_again)
     cr_expect_eq(stats_of(pool).ungated, 1);
     handy_give(&after);
     commit();
+    lido_pool_free(own);
+}
+
+static int no_more(void *ctx, const struct lido_conn *on, struct lido_error *error)
+{
+    (void)ctx;
+    return lido_conn_exec(on, "SELECT * FROM t", error);
+}
+
+static void run_on_lease(struct worker *self)
+{
+    self->rc = lido_conn_run(&self->conn, LIDO_DEFERRED, no_more, NULL, NULL, &self->err);
+}
+
+Test(gated_stmt, nor_is_the_lease_that_had_the_run)
+{
+    worker_tell(&worker, run_on_lease);
+    cr_assert_eq(worker.rc, LIDO_OK, "%s", worker.err.text);
+    begin();
+    worker_tell(&worker, read_and_write);
+    cr_expect_eq(worker.rc & 0xff, SQLITE_BUSY);
+    cr_expect_eq(stats_of(pool).ungated, 1);
+    worker_tell(&worker, roll_back);
+    commit();
+}
+
+Test(gated_stmt, a_transaction_that_leases_share_goes_past_the_gate)
+{
+    struct lido_pool_options options = handy_options("static");
+    struct lido_conn on_static;
+    char whole[180];
+    lido_pool *own;
+
+    options.shared_transaction = 1;
+    snprintf(whole, sizeof whole, "sqlite:///%s", path);
+    own = handy_open_url(whole, &options);
+    on_static = handy_take(own);
+    exec(&on_static, "INSERT INTO t VALUES (1)");
+    cr_expect_eq(stats_of(pool).entered, 1, "CREATE TABLE");
+    handy_give(&on_static);
     lido_pool_free(own);
 }
 
