@@ -8,7 +8,8 @@
  * the gate finds the writer, always.  Thus play->least_number is the writer's, where nothing
  * but a run in its turn can have made another.
  *
- * flags[0] counts who came in vain, flags[1] says that a run is in.
+ * flags[0] counts who came in vain, flags[1] says that a run is in,
+ * flags[2] that the pool has been closed.
  *
  * Compiled as lido is, for the pool has lido's locks in it.
  *
@@ -105,6 +106,7 @@ static int work(void *ctx, const struct lido_conn *conn, struct lido_error *err)
     (void)err;
     play->took++;
     play->gave++; /* the run does */
+    sched_expect(play->flags[2] == 0, "a run begins in a pool that has been closed");
     sched_expect(play->least_number == 0 || play_number(conn) == play->least_number,
                  "a run has connection %d, which is not the writer", play_number(conn));
     write_alone(play, conn);
@@ -213,10 +215,16 @@ void part_run_until_closed(struct play *play)
             return;
 }
 
+void part_close_runs(struct play *play)
+{
+    part_close(play);
+    play->flags[2] = 1;
+}
+
 void part_close_when_one_runs(struct play *play)
 {
     sched_wait_for(&play->flags[1], 1);
-    part_close(play);
+    part_close_runs(play);
 }
 
 void part_tidy(struct play *play)

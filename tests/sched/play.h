@@ -198,6 +198,7 @@ void part_run_cancellable_later(struct play *play);
 void part_run_until_closed(struct play *play);
 void part_run_hold_for_closed(struct play *play); /* until two gave up, for it was closed */
 void part_run_in_vain(struct play *play);
+void part_close_runs(struct play *play); /* none works after that */
 void part_close_when_one_runs(struct play *play);
 void part_tidy(struct play *play);
 

@@ -360,7 +360,7 @@ const struct scenario scenarios[] = {
       .url = ONE,
       .set_up = set_up_runs,
       .parts = { part_run_until_closed, part_run_until_closed, part_run_until_closed,
-                 part_close } },
+                 part_close_runs } },
     { .name = "runs-close-on-waiters",
       .url = ONE,
       .set_up = set_up_runs,
