@@ -49,7 +49,8 @@ int lido__busy_wait(void *record_, int count)
             record->busy_deadline_ns = cell->wait_until_ns;
         if (record->has_lock_until && record->busy_deadline_ns > record->lock_until_ns)
             record->busy_deadline_ns = record->lock_until_ns;
-        record->has_lock_until = false; /* it was for this wait */
+        if (record->has_lock_until)
+            record->has_lock_until = false; /* it was for this wait */
     }
     if (now_ns >= record->busy_deadline_ns)
         return 0;

@@ -251,6 +251,7 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set,
                  struct wait_story *story)
 {
     struct lido_record *record = lido__cell_record(cell);
+    int64_t deadline_ns;
     int rc;
 
     story->is_in = try_to_enter(cell, set);
@@ -266,11 +267,15 @@ static int enter(struct lido__cell *cell, struct lido__gate_set *set,
         return cell->comes_again ? SQLITE_BUSY : LIDO_OK;
     }
     cell->was_cancelled = false; /* that was a statement before */
-    record->lock_until_ns = deadline_of(cell);
-    rc = wait_to_enter(cell, set, record->lock_until_ns, story);
-    story->is_in = record->has_lock_until = rc == LIDO_OK;
+    deadline_ns = deadline_of(cell);
+    rc = wait_to_enter(cell, set, deadline_ns, story);
+    story->is_in = rc == LIDO_OK;
     if (story->is_in)
         be_in(record, set);
+    if (!record->pool->config.shared_transaction) {
+        record->has_lock_until = story->is_in;
+        record->lock_until_ns = deadline_ns;
+    }
     return rc;
 }
 
@@ -299,6 +304,14 @@ int lido__gated_enter(struct lido__cell *cell, struct lido_error *err)
     if (!story.is_in)
         lido__gate_set_free(set); /* and with it the gate of the story */
     return rc;
+}
+
+void lido__gated_end_wait(const struct lido__cell *cell)
+{
+    struct lido_record *record = lido__cell_record(cell);
+
+    if (record->file_gate != NULL && !record->pool->config.shared_transaction)
+        record->has_lock_until = false;
 }
 
 int lido__gated_enter_late(struct lido__cell *cell, int64_t deadline_ns)

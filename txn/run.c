@@ -116,14 +116,6 @@ static bool is_of_txn(enum lido__verb verb)
     return verb == LIDO__VERB_BEGIN || verb == LIDO__VERB_TXN;
 }
 
-/* The wait for the gate and for the lock is over: the next one is as long again.  Where leases
-   share a transaction a statement does not wait for the gate, and another may be waiting. */
-static void end_wait(struct lido_record *record)
-{
-    if (record->file_gate != NULL && !record->pool->config.shared_transaction)
-        record->has_lock_until = false;
-}
-
 /* Before the first step.  Comes with the mutex, and leaves with it on success. */
 static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
                      struct lido_error *err)
@@ -158,7 +150,7 @@ static int begin_run(const struct lido_stmt *stmt, struct lido__use *use,
     if (rc == LIDO_OK) {
         use->at->since_ns = since_ns;
     } else if (lido__lease_is_good(cell, stmt->conn.generation)) {
-        end_wait(use->record);
+        lido__gated_end_wait(cell);
         lido__txn_after_run(cell);
     }
     return rc;
@@ -266,7 +258,7 @@ int lido_stmt_step(const struct lido_stmt *stmt, struct lido_error *err)
     if (!use.at->is_running && use.record->file_gate != NULL)
         lido__gated_note(use.cell, sqlite3_sql(use.at->handle));
     rc = step(&use);
-    end_wait(use.record);
+    lido__gated_end_wait(use.cell);
     /* A function that the statement called may have prepared others: places move. */
     use.at = lido__statements_find(use.record->statements, stmt->place, stmt->number);
     if (use.at == NULL) {

@@ -226,9 +226,11 @@ static int begin(struct lido__cell *cell, const struct lido_conn *conn, int mode
     rc = lido__record_restore(record, err); /* of one that SQL text ended */
     if (rc == LIDO_OK)
         rc = begin_by_gate(cell, conn, mode, err);
-    record->has_lock_until = false;
-    if (rc != LIDO_OK && lido__lease_is_good(cell, conn->generation))
-        lido__record_leave_gate(record);
+    if (lido__lease_is_good(cell, conn->generation)) {
+        lido__gated_end_wait(cell);
+        if (rc != LIDO_OK)
+            lido__record_leave_gate(record);
+    }
     if (rc != LIDO_OK)
         return rc;
     cell->has_begun = true;

@@ -49,6 +49,9 @@ int lido__txn_check_mode(const struct lido_driver *table, int mode, int code,
 extern const struct lido__gate_calls lido__gates;
 int lido__gated_enter(struct lido__cell *cell, struct lido_error *err);
 bool lido__gated_is_in(const struct lido__cell *cell);
+/* The wait for the gate and for SQLite's lock is over: the next one is as long again.  Where
+   leases share a transaction they are two, for others may be waiting as well. */
+void lido__gated_end_wait(const struct lido__cell *cell);
 /* If it is in the gate, that one tells that the lease runs this. */
 void lido__gated_note(const struct lido__cell *cell, const char *sql);
 /* The same inside SQLite, which has met its lock: a begin hook's own BEGIN comes to the gate
