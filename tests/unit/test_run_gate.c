@@ -89,16 +89,29 @@ static int meet_the_lock_for_too_long(void *calls, const struct lido_conn *conn,
     return lido_conn_exec(conn, "INSERT INTO t VALUES (1)", err);
 }
 
+static int count_begin(void *begins, const struct lido_event *event, struct lido_error *err)
+{
+    (void)event, (void)err;
+    ++*(int *)begins;
+    return LIDO_OK;
+}
+
 Test(run_gate, one_whose_time_is_over_while_it_waits_for_the_lock_is_not_repeated)
 {
+    static const struct lido_events hooks = { .size = sizeof hooks, .begin = count_begin };
+    int begins = 0;
     struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
     int calls = 0;
 
     strcat(url, "?gate=off"); /* it is SQLite's lock that is met */
     open_and_hold(5000);
+    cr_assert_eq(
+        lido_hooks_add(lido_pool_hooks(pool), NULL, &hooks, &begins, NULL, &handy_err),
+        LIDO_OK);
     options.timeout_ms = 5000;
     cr_expect_eq(lido_pool_run(pool, LIDO_DEFERRED, meet_the_lock_for_too_long, &calls,
                                &options, &handy_err),
                  LIDO_TXN_TIMEOUT, "%s", handy_err.text);
     cr_expect_eq(calls, 1);
+    cr_expect_eq(begins, 1);
 }
