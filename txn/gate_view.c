@@ -114,23 +114,39 @@ __attribute__((format(printf, 3, 4))) static size_t text_add(char *text, size_t 
     return (size_t)length < size ? (size_t)length : size - 1;
 }
 
+/* How many wait, of which priority, and since when. */
+static size_t add_waiters(const struct lido__gate_view *view, char *text, size_t size)
+{
+    static const char *const names[] = { "low", "normal", "high" };
+    const char *lead = "; in line:";
+    size_t used = 0;
+
+    for (int i = LIDO__GATE_PRIORITIES - 1; i >= 0; i--) {
+        if (view->waiting[i] == 0)
+            continue;
+        used += text_add(text + used, size - used, "%s %lld %s", lead,
+                         (long long)view->waiting[i], names[i]);
+        lead = ",";
+    }
+    if (view->shown > 0)
+        used += text_add(text + used, size - used, ", the first for %lld ms",
+                         (long long)(view->waiters[0].waited_ns / LIDO_NS_PER_MS));
+    return used;
+}
+
 void lido__gate_describe(struct lido__gate *gate, char *text, size_t size)
 {
     struct lido__gate_view view;
-    int64_t waiting = 0;
     size_t used = 0;
 
     text[0] = '\0';
     lido__gate_look(gate, &view);
-    for (int i = 0; i < LIDO__GATE_PRIORITIES; i++)
-        waiting += view.waiting[i];
     if (view.is_held && view.holder.thread != 0) {
         view.holder.age_ns = view.held_ns;
         used = lido__holder_describe(&view.holder, "; held by", text, size);
     }
     if (used > 0 && view.sql[0] != '\0')
         used += text_add(text + used, size - used, ", which runs %.40s", view.sql);
-    if (waiting > 0)
-        used += text_add(text + used, size - used, "; %lld more wait", (long long)waiting);
+    used += add_waiters(&view, text + used, size - used);
     lido__gate_file_describe(lido__gate_file_of(gate), text + used, size - used);
 }

@@ -88,6 +88,12 @@ static void commit(void)
     cr_assert_eq(lido_txn_commit(&conn, NULL, &handy_err), LIDO_OK, "%s", handy_err.text);
 }
 
+static int nothing(void *ctx, const struct lido_conn *on, struct lido_error *error)
+{
+    (void)ctx, (void)on, (void)error;
+    return LIDO_OK;
+}
+
 static void insert(struct worker *self)
 {
     self->rc = lido_conn_exec(&self->conn, "INSERT INTO t VALUES (1)", &self->err);
@@ -124,6 +130,37 @@ static int look_on(void *ctx, const struct lido_event *event, struct lido_error 
 {
     (void)ctx, (void)event, (void)err;
     return LIDO_OK;
+}
+
+static void run_low(struct worker *self)
+{
+    struct lido_run_options options = LIDO_RUN_OPTIONS_INIT;
+
+    options.priority = LIDO_GATE_LOW;
+    options.timeout_ms = 5000;
+    self->rc =
+        lido_pool_run(self->pool, LIDO_IMMEDIATE, nothing, NULL, &options, &self->err);
+}
+
+Test(gated_stmt, and_who_else_waits)
+{
+    struct worker other;
+
+    begin();
+    worker_start(&other, pool);
+    worker_ask(&other, run_low);
+    await_one_in_line();
+    worker_ask(&worker, insert);
+    while (stats_of(pool).waiting < 2)
+        sched_yield();
+    fake_clock_advance_ms(1000);
+    worker_await(&worker);
+    cr_expect_not_null(strstr(worker.err.text, "; in line: 1 low, the first for 1000 ms"),
+                       "%s", worker.err.text);
+    commit();
+    worker_await(&other);
+    cr_expect_eq(other.rc, LIDO_OK, "%s", other.err.text);
+    worker_end(&other);
 }
 
 Test(gated_stmt, what_only_reads_does_not_enter)
