@@ -334,7 +334,7 @@ Test(parity_options, the_driver_closes_what_is_trusted_and_terminates_what_is_no
     play_end(pool);
 }
 
-static char logged[500];
+static char logged[4000];
 
 static void keep_log(void *ctx, int level, const char *text)
 {

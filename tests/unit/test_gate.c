@@ -458,3 +458,33 @@ Test(gate, the_holder_is_described_in_one_line)
     cr_expect_not_null(strstr(text, " holder for 12 ms"), "%s", text);
     lido__gate_leave(gate);
 }
+
+/* --- who is not in line ------------------------------------------------------------------ */
+
+static lido__word watchers; /* counts those who are about to listen */
+
+static void *watch(void *has_waited)
+{
+    lido__add(&watchers, 1);
+    *(bool *)has_waited = lido__gate_await_leave(gate, fake_clock(), LIDO_NO_DEADLINE);
+    return NULL;
+}
+
+/* One that listens too late is told so, and another is sent. */
+Test(gate, who_leaves_wakes_those_who_wait_for_the_lock_alone)
+{
+    bool has_waited = false;
+    pthread_t watcher;
+
+    for (uint64_t i = 1; !has_waited; i++) {
+        hold();
+        cr_assert_eq(pthread_create(&watcher, NULL, watch, &has_waited), 0);
+        while (lido__load(&watchers) < i)
+            sched_yield();
+        for (int j = 0; j < 100; j++)
+            sched_yield();
+        lido__gate_leave(gate);
+        pthread_join(watcher, NULL);
+    }
+    cr_expect_not(lido__gate_await_leave(gate, fake_clock(), LIDO_NO_DEADLINE));
+}
