@@ -19,17 +19,24 @@ test that is named must pass on the sources as they are.  Then faults are put in
 the sources, one after the other, in as many copies as there are processors.  The tests that
 are named run first, then all others, the quick ones before the slow, until one fails.
 
+With --minutes no fault is begun after that time.  The commit says in which order they are
+taken, so that one which was not tried for one commit is for another.
+
 What is built is what the next test needs.  It is neither optimised nor has it a debugger's
 names: that compiles in a third of the time.
 """
 import argparse
+import contextlib
 import json
+import math
 import os
 import queue
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -139,16 +146,41 @@ class Copy:
 
 
 def run(command, env, folder, longest):
-    """How it ended, and its output.  What it has started ends with it."""
-    with subprocess.Popen(command, env=env, cwd=folder, text=True, errors='replace',
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, start_new_session=True) as process:
-        try:
-            out = process.communicate(timeout=longest)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return f'still running after {longest:.0f} s', process.communicate()[0]
-    return f'exit status {process.returncode}', out
+    """How it ended, and its output.  What it has started ends with it.
+
+    The output is a file: the end of a pipe would be awaited for as long as any process has it.
+    """
+    with tempfile.TemporaryFile('w+', errors='replace') as out:
+        with subprocess.Popen(command, env=env, cwd=folder, stdin=subprocess.DEVNULL,
+                              stdout=out, stderr=subprocess.STDOUT,
+                              start_new_session=True) as process:
+            try:
+                status = f'exit status {process.wait(longest)}'
+            except subprocess.TimeoutExpired:
+                status = f'still running after {longest:.0f} s'
+            end_session(process.pid)
+        out.seek(0)
+        return status, out.read()
+
+
+def end_session(session):
+    """Kills all who are of it.  Criterion's workers have groups of their own, and outlive it."""
+    while members := members_of(session):
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def members_of(session):
+    """Those that run, or could."""
+    members = []
+    for path in Path('/proc').glob('[0-9]*/stat'):
+        with contextlib.suppress(OSError):
+            state, _, _, of = path.read_text().rpartition(')')[2].split()[:4]
+            if int(of) == session and state not in 'ZX':
+                members.append(int(path.parent.name))
+    return members
 
 
 class Crew:
@@ -163,10 +195,22 @@ class Crew:
         self.named, self.by_file = queue.SimpleQueue(), queue.SimpleQueue()
         for name in sorted({name for fault in chosen for name in fault.tests}):
             self.named.put(name)
-        files = sorted({fault.file for fault in chosen})
-        for file in sorted(files, key=lambda name: -sum(f.file == name for f in chosen)):
-            self.by_file.put([fault for fault in chosen if fault.file == file])
+        for faults in self.by_files(chosen):
+            self.by_file.put(faults)
         self.all_sound = threading.Barrier(self.n)
+        self.ends = time.monotonic() + 60 * arguments.minutes
+
+    def by_files(self, chosen):
+        """Those of a file together, of which less is built; the longest list first."""
+        files = sorted({fault.file for fault in chosen})
+        lists = [[fault for fault in chosen if fault.file == file] for file in files]
+        lists.sort(key=lambda faults: -len(faults))
+        if self.arguments.minutes < math.inf:
+            order = random.Random(commit())
+            order.shuffle(lists)
+            for faults in lists:
+                order.shuffle(faults)
+        return lists
 
     def run(self):
         threads = [threading.Thread(target=self.work, args=(self.arguments.where / str(i),))
@@ -186,7 +230,8 @@ class Crew:
                 return
             for faults in drain(self.by_file):
                 for fault in faults:
-                    self.judge(copy, fault)
+                    if time.monotonic() < self.ends:
+                        self.judge(copy, fault)
         except threading.BrokenBarrierError:
             pass  # another says why
         except (RuntimeError, subprocess.CalledProcessError) as error:
@@ -239,6 +284,13 @@ class Crew:
         return None
 
 
+def commit():
+    """Which one these sources are of; '': that is not known."""
+    done = subprocess.run(['git', '-C', ROOT, 'rev-parse', 'HEAD'], capture_output=True,
+                          text=True, check=False)
+    return done.stdout
+
+
 def drain(items):
     while True:
         try:
@@ -253,6 +305,8 @@ def main():
     parser.add_argument('--where', type=Path, default=ROOT / 'build' / 'mutants')
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--times', action='store_true', help='show how long each fault took')
+    parser.add_argument('--minutes', type=float, default=math.inf,
+                        help='begin no fault after so long')
     arguments = parser.parse_args()
     arguments.where = arguments.where.resolve()
     chosen = [Fault(path) for path in sorted(Path(__file__).parent.glob('*.fault'))
@@ -265,8 +319,11 @@ def main():
     for error in crew.errors:
         print(error)
     killed = sum(by is not None for _, by in crew.results)
-    print(f'{killed} killed, {len(chosen) - killed} survived')
-    return killed != len(chosen) or not chosen or bool(crew.errors)
+    survived, untried = len(crew.results) - killed, len(chosen) - len(crew.results)
+    if untried:
+        print(f'{untried} of {len(chosen)} were not tried')
+    print(f'{killed} killed, {survived} survived')
+    return survived > 0 or killed == 0 or bool(crew.errors)
 
 
 if __name__ == '__main__':
