@@ -166,7 +166,7 @@ static void set_wal(void)
     open_pool(file_url);
 }
 
-static void read_that_wants_to_write(void)
+Test(run, a_read_that_wants_to_write_runs_again_as_immediate)
 {
     set_wal();
     for (int is_raw = 0; is_raw < 2; is_raw++) {
@@ -180,17 +180,6 @@ static void read_that_wants_to_write(void)
         cr_expect_eq(ask("SELECT count(*) FROM t"), 2);
         cr_assert_eq(lido_pool_exec(pool, "DELETE FROM t", &err), LIDO_OK);
     }
-}
-
-Test(run, a_read_that_wants_to_write_runs_again_as_immediate)
-{
-    read_that_wants_to_write();
-}
-
-Test(run, a_read_that_wants_to_write_runs_again_as_immediate_without_a_gate_too)
-{
-    strcat(file_url, "&gate=off");
-    read_that_wants_to_write();
 }
 
 Test(run, what_counts_is_what_sqlite_said_not_what_the_function_makes_of_it)

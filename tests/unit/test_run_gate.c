@@ -115,3 +115,30 @@ Test(run_gate, one_whose_time_is_over_while_it_waits_for_the_lock_is_not_repeate
     cr_expect_eq(calls, 1);
     cr_expect_eq(begins, 1);
 }
+
+/* Another writes between the read of the first run and its write. */
+static int read_and_write(void *ctx, const struct lido_conn *conn, struct lido_error *err)
+{
+    const int first = ++*(int *)ctx == 1;
+    int rc = lido_conn_exec(conn, "SELECT * FROM t", err);
+
+    cr_expect_eq(lido_txn_state(conn), first ? LIDO_TXN_READ : LIDO_TXN_WRITE);
+    if (rc == LIDO_OK && first)
+        rc = lido_pool_exec(pool, "INSERT INTO t VALUES (1)", err);
+    return rc == LIDO_OK ? lido_conn_exec(conn, "INSERT INTO t VALUES (2)", err) : rc;
+}
+
+Test(run_gate, without_one_a_deferred_run_locks_when_it_comes_again)
+{
+    int calls = 0;
+
+    snprintf(url, sizeof url, "sqlite:///%s?journal_mode=wal&gate=off", path);
+    open_and_hold(1000);
+    cr_assert_eq(lido_txn_commit(&holder, NULL, &handy_err), LIDO_OK);
+
+    cr_expect_eq(
+        lido_pool_run(pool, LIDO_DEFERRED, read_and_write, &calls, NULL, &handy_err),
+        LIDO_OK, "%s", handy_err.text);
+
+    cr_expect_eq(calls, 2);
+}
