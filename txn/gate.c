@@ -19,9 +19,9 @@
  * other of the line go first, who was woken before: once, for that one's leave hands it over.
  * tests/model/gate.pml holds it to that.)
  *
- * `lock` guards everything in a gate but its key, and who waits in it.  gates_lock guards the
- * list of gates, and how many use each.  No other lock is taken under either but those of
- * clocks; who is woken is unparked when the lock is no longer held.
+ * `lock` guards everything in a gate but its key, and who waits in it.  No other lock is taken
+ * under it but those of clocks; who is woken is unparked when it is no longer held.  Which
+ * gates there are is txn/gates.c's.
  *
  * Why no wake-up is lost.  What holds at each unlock: if the gate is free and somebody is
  * queued, then one of the queued is awake (is_woken), and will look under the lock before it
@@ -47,92 +47,11 @@
  *
  * Threads: any.  No hook, driver or allocation is called under a lock.
  */
-#include "base/alloc.h"
 #include "base/lives.h"
 #include "pool/holders.h"
 
 #include "txn/gate_state.h"
 #include <string.h>
-
-static struct lido__mutex gates_lock = LIDO_MUTEX_INIT(LIDO_RANK_GATES);
-static struct lido__gate *gates; /* guarded by gates_lock */
-
-static struct lido__gate *use_locked(uint64_t device, uint64_t inode)
-    LIDO_TSA(requires_capability(gates_lock))
-{
-    struct lido__gate *gate = gates;
-
-    while (gate != NULL && (gate->device != device || gate->inode != inode))
-        gate = gate->next;
-    if (gate != NULL)
-        gate->users++;
-    return gate;
-}
-
-struct lido__gate *lido__gate_find(uint64_t device, uint64_t inode)
-{
-    struct lido__gate *gate, *made;
-
-    lido__mutex_lock(&gates_lock);
-    gate = use_locked(device, inode);
-    lido__mutex_unlock(&gates_lock);
-    if (gate != NULL)
-        return gate;
-    made = lido__new(sizeof *made);
-    if (made == NULL)
-        return NULL;
-    *made = (struct lido__gate){ .device = device, .inode = inode, .users = 1 };
-    lido__mutex_init(&made->lock, LIDO_RANK_GATE);
-    lido__mutex_lock(&gates_lock);
-    gate = use_locked(device, inode); /* another thread may have been faster */
-    if (gate == NULL) {
-        made->next = gates;
-        gates = gate = made;
-    }
-    lido__mutex_unlock(&gates_lock);
-    if (gate != made) {
-        lido__mutex_fini(&made->lock);
-        lido__free(made);
-    }
-    return gate;
-}
-
-void lido__gate_share(struct lido__gate *gate)
-{
-    lido__mutex_lock(&gates_lock);
-    gate->users++;
-    lido__mutex_unlock(&gates_lock);
-}
-
-void lido__gate_drop(struct lido__gate *gate)
-{
-    struct lido__gate **link = &gates;
-    bool is_last;
-
-    if (gate == NULL)
-        return;
-    lido__mutex_lock(&gates_lock);
-    is_last = --gate->users == 0;
-    if (is_last) {
-        while (*link != gate)
-            link = &(*link)->next;
-        *link = gate->next;
-    }
-    lido__mutex_unlock(&gates_lock);
-    if (!is_last)
-        return;
-    assert(!gate->is_held);
-    lido__gate_file_close(lido__gate_file_of(gate));
-    lido__mutex_fini(&gate->lock);
-    lido__free(gate);
-}
-
-int lido__gate_compare(const struct lido__gate *left, const struct lido__gate *right)
-{
-    if (left->device != right->device)
-        return left->device < right->device ? -1 : 1;
-    return (left->inode > right->inode) - (left->inode < right->inode);
-}
 
 int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_ns,
                     struct lido_error *err)

@@ -3,7 +3,8 @@
 #define LIDO_TXN_GATE_STATE_H
 
 /*
- * A gate's inside: for who lets in (txn/gate.c), and who tells of it (txn/gate_view.c).
+ * A gate's inside: for which there are (txn/gates.c), who lets in (txn/gate.c) and who
+ * tells of it (txn/gate_view.c).
  */
 #include "pool/pool.h"
 #include "txn/gate_file.h"
@@ -28,7 +29,7 @@ struct lido__gate {
     lido__word noted;
     lido__word sql[LIDO__GATE_SQL_WORDS];
 
-    /* Guarded by gates_lock. */
+    /* Guarded by the lock of txn/gates.c. */
     unsigned users;
     struct lido__gate *next;
 
