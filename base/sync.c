@@ -2,15 +2,20 @@
 /*
  * Locks with ranks, and parking on the system's clock or a host's own.
  *
+ * A parker is one word: a bit that says that it was unparked, and above it a number that
+ * changes with each move of the host's clock.  Who sleeps has looked at the word, and sleeps
+ * only while it is what it was (base/futex.h), so whatever changes it is not lost.
+ *
  * A thread that waits on a host's clock cannot be woken by the system's, so it sleeps
- * without an end and is listed in `waiters`; lido_clock_moved() wakes all that are listed
- * under that clock, and each reads the time again.  It is listed before it first reads the
- * time and wakers set a flag under the parker's lock, so a move between the reading and the
- * sleep is not lost.
+ * without an end and is listed in `waiters`; lido_clock_moved() changes the words of all that
+ * are listed under that clock and wakes them, and each reads the time again.  It is listed
+ * before it first reads the word and the time.
  *
  * Threads: everything here, any.
  */
 #include "base/sync.h"
+
+#include "base/futex.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -69,6 +74,10 @@ NO_TSA void lido__mutex_unlock(struct lido__mutex *mutex)
     (void)rc;
 }
 
+#define UNPARKED UINT64_C(1)
+#define MOVED    UINT64_C(2)
+#define GONE     UINT64_MAX
+
 /* Those who wait on a host's clock. */
 static struct lido__mutex waiters_lock = LIDO_MUTEX_INIT(LIDO_RANK_CLOCK);
 static struct lido__parker *waiters; /* guarded by waiters_lock */
@@ -98,74 +107,54 @@ void lido_clock_moved(const struct lido_clock *clock)
     for (struct lido__parker *parker = waiters; parker != NULL; parker = parker->next) {
         if (parker->clock != clock)
             continue;
-        lido__mutex_lock(&parker->lock);
-        pthread_cond_signal(&parker->wake);
-        lido__mutex_unlock(&parker->lock);
+        lido__add(&parker->word, MOVED);
+        lido__futex_wake(&parker->word);
     }
     lido__mutex_unlock(&waiters_lock);
 }
 
 void lido__parker_init(struct lido__parker *parker)
 {
-    pthread_condattr_t attributes;
-
-    lido__mutex_init(&parker->lock, LIDO_RANK_PARK);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&parker->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    parker->is_unparked = false;
-    parker->clock = NULL;
-    parker->next = NULL;
+    lido__write(&parker->word, 0);
 }
 
 void lido__parker_fini(struct lido__parker *parker)
 {
-    pthread_cond_destroy(&parker->wake);
-    lido__mutex_fini(&parker->lock);
-}
-
-/* One sleep, which may end for no reason.  Wants parker->lock. */
-NO_TSA static void doze_locked(struct lido__parker *parker, int64_t deadline_ns)
-{
-    struct timespec until = {
-        .tv_sec = (time_t)(deadline_ns / LIDO_NS_PER_S),
-        .tv_nsec = (long)(deadline_ns % LIDO_NS_PER_S),
-    };
-
-    if (deadline_ns == LIDO_NO_DEADLINE || parker->clock != NULL)
-        pthread_cond_wait(&parker->wake, &parker->lock.raw);
-    else
-        pthread_cond_timedwait(&parker->wake, &parker->lock.raw, &until);
+#ifndef NDEBUG
+    lido__swap(&parker->word, GONE);
+#else
+    (void)parker;
+#endif
 }
 
 bool lido__park(struct lido__parker *parker, const struct lido_clock *clock,
                 int64_t deadline_ns)
 {
-    bool is_unparked;
+    const int64_t until_ns = clock == NULL ? deadline_ns : LIDO_NO_DEADLINE;
 
     parker->clock = clock;
     if (clock != NULL)
         enlist(parker);
-    lido__mutex_lock(&parker->lock);
-    while (!parker->is_unparked &&
-           (deadline_ns == LIDO_NO_DEADLINE || lido__wait_ns(clock) < deadline_ns))
-        doze_locked(parker, deadline_ns);
-    is_unparked = parker->is_unparked;
-    parker->is_unparked = false;
-    lido__mutex_unlock(&parker->lock);
+    for (;;) {
+        const uint64_t seen = lido__load(&parker->word);
+
+        if ((seen & UNPARKED) != 0 ||
+            (deadline_ns != LIDO_NO_DEADLINE && lido__wait_ns(clock) >= deadline_ns))
+            break;
+        lido__futex_wait(&parker->word, seen, until_ns);
+    }
     if (clock != NULL)
         delist(parker);
-    return is_unparked;
+    return (lido__swap(&parker->word, 0) & UNPARKED) != 0;
 }
 
 void lido__unpark(struct lido__parker *parker)
 {
-    /* Signalled under the lock: the sleeper may free the parker once it has the lock. */
-    lido__mutex_lock(&parker->lock);
-    parker->is_unparked = true;
-    pthread_cond_signal(&parker->wake);
-    lido__mutex_unlock(&parker->lock);
+    const uint64_t was = lido__swap(&parker->word, UNPARKED);
+
+    assert(was != GONE);
+    (void)was;
+    lido__futex_wake(&parker->word); /* its thread may be gone, and the parker with it */
 }
 
 void lido__sleep(const struct lido_clock *clock, int64_t duration_ns)

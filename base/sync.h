@@ -11,6 +11,7 @@
  * A parker is where one thread sleeps until another unparks it or a deadline passes.  An
  * unpark that comes first is kept, so none is lost; one that comes twice counts once.
  */
+#include "base/atomic.h"
 #include "base/clock.h"
 #include <pthread.h>
 #include <stdbool.h>
@@ -34,8 +35,7 @@ enum lido__rank {
     LIDO_RANK_GATE,    /* a gate's: who is in, who waits */
     LIDO_RANK_FILES,   /* txn/sidecar.c: what is open, and who opens one */
     LIDO_RANK_SLAB,    /* pool/slab.c */
-    LIDO_RANK_CLOCK,   /* base/clock.c: the list of those who wait on a host's clock */
-    LIDO_RANK_PARK,    /* a parker's own: nothing is locked under it */
+    LIDO_RANK_CLOCK,   /* base/sync.c: the list of those who wait on a host's clock */
 };
 
 struct LIDO_TSA(capability("mutex")) lido__mutex {
@@ -62,15 +62,13 @@ void lido__assert_unlocked(void);
 #endif
 
 struct lido__parker {
-    struct lido__mutex lock; /* guards is_unparked */
-    pthread_cond_t wake;
-    bool is_unparked;
+    lido__word word;                /* base/sync.c */
     const struct lido_clock *clock; /* constant while a thread waits */
     struct lido__parker *next;      /* base/clock.c: others that wait on the same clock */
 };
 
 void lido__parker_init(struct lido__parker *parker);
-void lido__parker_fini(struct lido__parker *parker);
+void lido__parker_fini(struct lido__parker *parker); /* nobody will unpark it */
 
 /* Sleeps until unparked (true) or until `clock` reaches `deadline_ns` (false).
    LIDO_NO_DEADLINE: until unparked. */

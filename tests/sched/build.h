@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SCHED_MOST 6 /* threads at one time */
 
@@ -34,10 +35,6 @@ struct sched_mutex {
     struct sched_knowledge knowledge;
 };
 
-struct sched_cond {
-    bool is_dead;
-};
-
 /* tests/sched/memory.c */
 uint64_t sched_load(const volatile void *at, memory_order order);
 void sched_store(volatile void *at, uint64_t value, memory_order order);
@@ -50,11 +47,7 @@ int sched_mutex_init(struct sched_mutex *mutex);
 int sched_mutex_destroy(struct sched_mutex *mutex);
 int sched_mutex_lock(struct sched_mutex *mutex);
 int sched_mutex_unlock(struct sched_mutex *mutex);
-int sched_cond_init(struct sched_cond *cond);
-int sched_cond_destroy(struct sched_cond *cond);
-int sched_cond_wait(struct sched_cond *cond, struct sched_mutex *mutex,
-                    const struct timespec *until);
-int sched_cond_signal(struct sched_cond *cond);
+long sched_syscall(long number, ...); /* a futex, or whatever Linux answers */
 int sched_clock_read(clockid_t clock, struct timespec *now);
 int sched_nap(const struct timespec *span, struct timespec *left);
 int sched_key_create(pthread_key_t *key, void (*destroy)(void *value));
@@ -86,25 +79,20 @@ int sched_key_set(pthread_key_t key, const void *value);
     sched_cas(at, expected, SCHED_WORD(desired), SCHED_FULL)
 
 #define pthread_mutex_t struct sched_mutex
-#define pthread_cond_t  struct sched_cond
 #undef PTHREAD_MUTEX_INITIALIZER
 #define PTHREAD_MUTEX_INITIALIZER                                                          \
     {                                                                                      \
         .owner = 0                                                                         \
     }
-#define pthread_mutex_init(mutex, attributes)      sched_mutex_init(mutex)
-#define pthread_mutex_destroy(mutex)               sched_mutex_destroy(mutex)
-#define pthread_mutex_lock(mutex)                  sched_mutex_lock(mutex)
-#define pthread_mutex_unlock(mutex)                sched_mutex_unlock(mutex)
-#define pthread_cond_init(cond, attributes)        sched_cond_init(cond)
-#define pthread_cond_destroy(cond)                 sched_cond_destroy(cond)
-#define pthread_cond_wait(cond, mutex)             sched_cond_wait(cond, mutex, NULL)
-#define pthread_cond_timedwait(cond, mutex, until) sched_cond_wait(cond, mutex, until)
-#define pthread_cond_signal(cond)                  sched_cond_signal(cond)
-#define pthread_key_create(key, destroy)           sched_key_create(key, destroy)
-#define pthread_setspecific(key, value)            sched_key_set(key, value)
-#define clock_gettime(clock, now)                  sched_clock_read(clock, now)
-#define nanosleep(span, left)                      sched_nap(span, left)
+#define pthread_mutex_init(mutex, attributes) sched_mutex_init(mutex)
+#define pthread_mutex_destroy(mutex)          sched_mutex_destroy(mutex)
+#define pthread_mutex_lock(mutex)             sched_mutex_lock(mutex)
+#define pthread_mutex_unlock(mutex)           sched_mutex_unlock(mutex)
+#define syscall(...)                          sched_syscall(__VA_ARGS__)
+#define pthread_key_create(key, destroy)      sched_key_create(key, destroy)
+#define pthread_setspecific(key, value)       sched_key_set(key, value)
+#define clock_gettime(clock, now)             sched_clock_read(clock, now)
+#define nanosleep(span, left)                 sched_nap(span, left)
 
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wkeyword-macro"

@@ -41,7 +41,7 @@ struct fiber {
     struct sched_thread work;
     enum state state;
     struct sched_mutex *mutex;
-    struct sched_cond *cond; /* NULL: only the time wakes it */
+    const volatile uint32_t *futex; /* NULL: only the time wakes it */
     bool is_signalled;
     int64_t wake_ns;
     const int *word;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks, sleeping, clocks, and the values of a thread's own: what base/sync.c and others
+ * Locks, futexes, clocks, and the values of a thread's own: what base/sync.c and others
  * get in the place of the system's.
  *
  * Time stands still while somebody can run, but for a microsecond at each reading, unless
@@ -12,7 +12,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
+#include <stdarg.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #define READING_NS 1000
 
@@ -90,56 +93,40 @@ int sched_mutex_unlock(struct sched_mutex *mutex)
     return 0;
 }
 
-int sched_cond_init(struct sched_cond *cond)
-{
-    cond->is_dead = false;
-    return 0;
-}
-
-int sched_cond_destroy(struct sched_cond *cond)
-{
-    for (int i = 0; run.current >= 0 && i < run.count; i++)
-        if (run.fibers[i].state == SLEEPING && run.fibers[i].cond == cond)
-            sched_fail("a condition is destroyed that thread %d waits for", i);
-    cond->is_dead = true;
-    return 0;
-}
-
 static int64_t ns_of(const struct timespec *time)
 {
     return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
 }
 
-static bool sleep_until(struct sched_cond *cond, int64_t wake_ns)
+static void sleep_until(const volatile uint32_t *futex, int64_t wake_ns)
 {
     struct fiber *fiber = self();
 
     fiber->state = SLEEPING;
-    fiber->cond = cond;
+    fiber->futex = futex;
     fiber->is_signalled = false;
     fiber->wake_ns = wake_ns;
     sched_block();
     fiber->state = READY;
-    return fiber->is_signalled;
 }
 
-int sched_cond_wait(struct sched_cond *cond, struct sched_mutex *mutex,
-                    const struct timespec *until)
+/* Nobody comes in between: Linux has a lock of its own there. */
+static long wait_for(const volatile uint32_t *futex, uint32_t seen,
+                     const struct timespec *until)
 {
-    bool is_signalled;
-
-    if (run.current < 0 || cond->is_dead)
+    if (run.current < 0)
         sched_fail("a sleep where nobody can wake the sleeper");
     sched_point();
-    step("sleep", cond, 0, until != NULL ? (uint64_t)ns_of(until) : 0, FROM);
-    release(mutex);
-    is_signalled = sleep_until(cond, until != NULL ? ns_of(until) : NO_WAKING);
-    acquire(mutex);
-    step(is_signalled ? "woken" : "overslept", cond, 0, 0, FROM);
-    return is_signalled ? 0 : ETIMEDOUT;
+    memory_drain(run.current);
+    step("sleep", futex, 0, until != NULL ? (uint64_t)ns_of(until) : 0, FROM);
+    if (*futex != seen)
+        return -1;
+    sleep_until(futex, until != NULL ? ns_of(until) : NO_WAKING);
+    step(self()->is_signalled ? "woken" : "overslept", futex, 0, 0, FROM);
+    return 0;
 }
 
-int sched_cond_signal(struct sched_cond *cond)
+static long wake_one(const volatile uint32_t *futex)
 {
     int sleepers[SCHED_MOST];
     unsigned count = 0;
@@ -147,16 +134,34 @@ int sched_cond_signal(struct sched_cond *cond)
     if (run.current < 0)
         return 0;
     sched_point();
-    if (cond->is_dead)
-        sched_fail("a condition is signalled after its end");
-    step("signal", cond, 0, 0, FROM);
+    memory_drain(run.current);
+    step("wake", futex, 0, 0, FROM);
     for (int i = 0; i < run.count; i++)
-        if (run.fibers[i].state == SLEEPING && run.fibers[i].cond == cond &&
+        if (run.fibers[i].state == SLEEPING && run.fibers[i].futex == futex &&
             !run.fibers[i].is_signalled)
             sleepers[count++] = i;
     if (count > 0)
         run.fibers[sleepers[choose_below(count)]].is_signalled = true;
-    return 0;
+    return count > 0;
+}
+
+long sched_syscall(long number, ...)
+{
+    const volatile uint32_t *futex;
+    const struct timespec *until;
+    uint32_t value;
+    va_list more;
+    int what;
+
+    if (number != SYS_futex)
+        return syscall(number);
+    va_start(more, number);
+    futex = va_arg(more, const volatile uint32_t *);
+    what = va_arg(more, int);
+    value = va_arg(more, uint32_t);
+    until = va_arg(more, const struct timespec *);
+    va_end(more);
+    return what == FUTEX_WAKE_PRIVATE ? wake_one(futex) : wait_for(futex, value, until);
 }
 
 int sched_clock_read(clockid_t clock, struct timespec *now)

@@ -120,7 +120,7 @@ static void wake_for_nothing(void)
 {
     int i = (int)choose_below((unsigned)run.count);
 
-    if (run.fibers[i].state == SLEEPING && run.fibers[i].cond != NULL)
+    if (run.fibers[i].state == SLEEPING && run.fibers[i].futex != NULL)
         run.fibers[i].is_signalled = true;
 }
 

@@ -235,7 +235,7 @@ static struct lido__mutex low, high;
 static void make_locks(void)
 {
     lido__mutex_init(&low, LIDO_RANK_POOL);
-    lido__mutex_init(&high, LIDO_RANK_PARK);
+    lido__mutex_init(&high, LIDO_RANK_CLOCK);
 }
 
 TestSuite(sync_ranks, .init = make_locks, .timeout = 20);
