@@ -14,10 +14,12 @@
  * starves, and with 0 it is a queue in order of arrival, in which priorities mean nothing.
  *
  * Letting those overtake that run already saves the switch of threads: a head that is not due
- * is woken and may find the gate taken; it keeps its place.  One that is due is handed the
- * gate: nobody can come in between.  (One that becomes due while the gate is free may see one
- * other of the line go first, who was woken before: once, for that one's leave hands it over.
- * tests/model/gate.pml holds it to that.)
+ * is woken and may find the gate taken.  It keeps its place, and *naps*: for a moment it counts
+ * as awake, so that those who come and go meanwhile do not wake it again, which costs as much
+ * as a short transaction does.  One that is due is handed the gate: nobody can come in between.
+ * (One that becomes due while the gate is free may see one other of the line go first, who was
+ * awake before: once, for that one's leave hands it over.  tests/model/gate.pml holds it to
+ * that.)
  *
  * `lock` guards everything in a gate but its key, and who waits in it.  No other lock is taken
  * under it but those of clocks; who is woken is unparked when it is no longer held.  Which
@@ -25,18 +27,20 @@
  *
  * Why no wake-up is lost.  What holds at each unlock: if the gate is free and somebody is
  * queued, then one of the queued is awake (is_woken), and will look under the lock before it
- * sleeps.  A queue grows only by one who has looked: who finds the gate free and may not take
- * it stands behind one that is due or goes before it, so somebody was queued before.  Who is
- * awake takes the free gate; or it finds it taken, and whoever leaves then settles; or it gives
- * up, and settles itself (settle_locked).  The gate becomes free only in a leave, which
- * settles.  What stops a waiter (a token) is written before its wake comes here: the waiter
- * is listed there first and looks after that, under the lock that the wake needs.
+ * sleeps; a nap ends by the system's clock.  A queue grows only by one who has looked: who
+ * finds the gate free and may not take it stands behind one that is due or goes before it, so
+ * somebody was queued before.  Who is awake takes the free gate; or it finds it taken, and
+ * whoever leaves then settles; or it gives up, and settles itself (settle_locked).  The gate
+ * becomes free only in a leave, which settles.  What stops a waiter (a token) is written before
+ * its wake comes here: the waiter is listed there first and looks after that, under the lock
+ * that the wake needs.
  *
  * A waiter is on the stack of its thread.  It is woken once at a time: is_woken becomes true
  * with every unpark, and false when the waiter has taken note of it, so one that comes away by
- * its deadline knows whether an unpark is under way, and awaits that (come_back).  Handed over
- * is by value, so the gate has no pointer to one who is in.  One who is handed the gate in the
- * moment in which its time is over, or it is cancelled, has it all the same.
+ * its deadline knows whether an unpark is under way, and awaits that (await_unpark).  One that
+ * naps is unparked if it is handed the gate, which ends is_napping, and then alone.  Handed
+ * over is by value, so the gate has no pointer to one who is in.  One who is handed the gate in
+ * the moment in which its time is over, or it is cancelled, has it all the same.
  *
  * Where the gate is one between processes too, whoever is in takes the lock of its file
  * (txn/gate_file.c) before it goes on, and gives it back before it leaves: nobody else has to
@@ -52,6 +56,8 @@
 
 #include "txn/gate_state.h"
 #include <string.h>
+
+#define NAP_NS 50000 /* five short transactions; Linux adds as much */
 
 int lido__gate_join(struct lido__gate *gate, const char *database, int64_t turn_ns,
                     struct lido_error *err)
@@ -164,9 +170,10 @@ static struct lido__gate_wait *settle_locked(struct lido__gate *gate)
         next->is_given = true;
         gate->counts.handed_over++;
     }
-    if (next->is_woken)
+    if (next->is_woken && !(hand_over && next->is_napping))
         return NULL;
     next->is_woken = true;
+    next->is_napping = false;
     return next;
 }
 
@@ -369,6 +376,15 @@ static bool ask(const struct lido__blocked *blocked, struct lido__ring *ring)
     return is_for_holder;
 }
 
+/* Woken in the last moment: it is on its way. */
+static void await_unpark(struct lido__gate *gate, struct lido__gate_wait *self)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    lido__mutex_unlock(&gate->lock);
+    lido__park(&self->parker, NULL, LIDO_NO_DEADLINE);
+    lido__mutex_lock(&gate->lock);
+}
+
 /* Unlocks, sleeps until it is woken, locks again.  False past the deadline, or in a ring, and
    not woken. */
 static bool come_back(struct lido__gate *gate, struct lido__gate_wait *self)
@@ -385,10 +401,25 @@ static bool come_back(struct lido__gate *gate, struct lido__gate_wait *self)
     lido__mutex_lock(&gate->lock);
     if (is_in_time || !self->is_woken)
         return is_in_time;
-    lido__mutex_unlock(&gate->lock); /* woken in the last moment: it is on its way */
-    lido__park(&self->parker, NULL, LIDO_NO_DEADLINE);
-    lido__mutex_lock(&gate->lock);
+    await_unpark(gate, self);
     return true;
+}
+
+/* Unlocks, sleeps a moment on the system's clock, locks again.  It counts as awake meanwhile,
+   and is unparked only if the gate is handed over to it. */
+static void nap(struct lido__gate *gate, struct lido__gate_wait *self)
+    LIDO_TSA(requires_capability(gate->lock))
+{
+    bool is_unparked;
+
+    self->is_napping = true;
+    lido__mutex_unlock(&gate->lock);
+    is_unparked =
+        lido__park(&self->parker, NULL, lido__clock_read(CLOCK_MONOTONIC) + NAP_NS);
+    lido__mutex_lock(&gate->lock);
+    if (!self->is_napping && !is_unparked)
+        await_unpark(gate, self);
+    self->is_napping = false;
 }
 
 /* In the queue until it is in, or gives up: *woken is to be unparked then. */
@@ -396,7 +427,7 @@ static int wait_locked(struct lido__gate *gate, struct lido__gate_wait *self,
                        struct lido__gate_wait **woken)
     LIDO_TSA(requires_capability(gate->lock))
 {
-    bool is_in_time = true;
+    bool is_in_time = true, may_nap = true;
     int rc = LIDO_OK;
 
     append_locked(gate, self);
@@ -414,7 +445,13 @@ static int wait_locked(struct lido__gate *gate, struct lido__gate_wait *self,
             rc = self->blocked.is_told ? LIDO_DEADLOCK : SQLITE_BUSY;
             break;
         }
+        if (self->is_woken && may_nap && !is_due(self)) {
+            nap(gate, self);
+            may_nap = false;
+            continue;
+        }
         is_in_time = come_back(gate, self);
+        may_nap = true;
     }
     if (self->is_queued)
         remove_locked(gate, self);
@@ -447,7 +484,7 @@ static int enter_here(struct lido__gate *gate, struct lido__gate_wait *self)
     self->blocked =
         (struct lido__blocked){ .ask = ask, .wants = "the write gate", .text = self->ring };
     self->gate = gate;
-    self->is_queued = self->is_given = self->is_woken = false;
+    self->is_queued = self->is_given = self->is_woken = self->is_napping = false;
     self->since_ns = lido__wait_ns(self->who.clock);
     lido__parker_init(&self->parker);
     listen(gate, self);

@@ -76,8 +76,9 @@ struct lido__gate_wait {
     int64_t since_ns; /* on the wait clock of `who`; constant while it is queued */
     uint64_t arrival; /* this and all below is guarded by the gate's lock */
     bool is_queued;
-    bool is_given; /* the gate is its own: it was handed over */
-    bool is_woken; /* one lido__unpark() is under way, or has come */
+    bool is_given;   /* the gate is its own: it was handed over */
+    bool is_woken;   /* one lido__unpark() is under way, or has come */
+    bool is_napping; /* it is awake, and will look in a moment */
     struct lido__gate_wait *next;
     struct lido__gate_wait *previous;
 };

@@ -6,8 +6,8 @@
  * What stands for what (functions of txn/gate.c):
  *
  *     holder, line, is_queued,    the same in struct lido__gate (NOBODY: not `is_held`) and
- *     is_given, is_woken          struct lido__gate_wait.  The three queues are one line in order of
- *                                 arrival, with a priority for each who stands in it: a queue's
+ *     is_given, is_woken,         struct lido__gate_wait.  The three queues are one line in order of
+ *     is_napping                  arrival, with a priority for each who stands in it: a queue's
  *                                 head is the first of its own.
  *     due                         is_due(): nobody knows when, but once true it stays so, and
  *                                 those who came first are due first (-DANY_AGE: in any order,
@@ -15,8 +15,9 @@
  *     MAY_TAKE, TAKE, NEXT        may_take_locked(), take_locked(), next_locked()
  *     SETTLE                      settle_locked()
  *     LOOK                        one turn of the loop in wait_locked(), and what follows it
- *     asleep:                     come_back(), with lido__park() in it
- *     awaits:                     its second lido__park(), for an unpark that is under way
+ *     asleep:                     come_back(), with lido__park() in it; or nap(), whose end is
+ *                                 the clock's
+ *     awaits:                     await_unpark()
  *     UNPARK                      wake() and lido__unpark()
  *     listening, bell_is_rung     listen(), unlisten(), and the lock of a list of sleepers,
  *                                 which is held while wake_to_look() is called for each
@@ -63,7 +64,7 @@
 byte holder = NOBODY;
 byte line[WAITERS] = NOBODY;
 byte length;
-bool is_queued[WAITERS], is_given[WAITERS], is_woken[WAITERS];
+bool is_queued[WAITERS], is_given[WAITERS], is_woken[WAITERS], is_napping[WAITERS];
 bool is_unparked[WAITERS]; /* a parker's */
 bool is_listening[WAITERS], fired[WAITERS];
 bool bell_is_rung; /* the lock of the list is held */
@@ -227,7 +228,9 @@ inline SETTLE(woken)
 #ifndef FAULT_HANDED_STAYS
             REMOVE(next_one);
 #endif
-            is_given[next_one] = true
+            is_given[next_one] = true;
+            is_woken[next_one] = is_woken[next_one] && !is_napping[next_one];
+            is_napping[next_one] = false
         :: else
         fi;
         WAKE_UP(next_one, woken)
@@ -261,7 +264,7 @@ inline UNPARK(woken)
     fi
 }
 
-mtype = { IS_IN, GAVE_UP, SLEEPS, AWAITS };
+mtype = { IS_IN, GAVE_UP, SLEEPS, NAPS, AWAITS };
 
 inline GIVE_UP(i, woken)
 {
@@ -301,7 +304,12 @@ inline LOOK(i, woken)
             :: else ->
                 if
                 :: !is_in_time -> GIVE_UP(i, woken)
+                :: is_in_time && is_woken[i] && may_nap && !IS_DUE(i) ->
+                    is_napping[i] = true;
+                    may_nap = false;
+                    turn = NAPS
                 :: else ->
+                    may_nap = true;
 #ifndef FAULT_SLEEPS_BEFORE_IT_NOTES
                     is_woken[i] = false;
 #endif
@@ -333,7 +341,7 @@ inline LEAVE(i, woken)
 proctype Waiter(byte i)
 {
     byte woken = NOBODY;
-    bool is_in_time;
+    bool is_in_time, may_nap, is_called;
     mtype turn;
 
 home:
@@ -355,7 +363,8 @@ home:
     fi;
     d_step {
         is_there[i] = true;
-        is_in_time = true
+        is_in_time = true;
+        may_nap = true
     };
 #ifndef FAULT_LISTENS_LATE
     LISTEN(i);
@@ -377,20 +386,29 @@ asleep:
     :: else
     fi;
     if
-    :: d_step { is_unparked[i] -> is_unparked[i] = false; is_in_time = true }
+    :: d_step { is_unparked[i] -> is_unparked[i] = false; is_called = true }
 #ifdef TIMED
-    :: is_in_time = false
+    :: turn == SLEEPS -> is_in_time = false
 #endif
+    :: turn == NAPS
     fi;
     d_step {
         if
 #ifdef FAULT_GOES_BEFORE_IT_IS_WOKEN
-        :: true -> LOOK(i, woken)
+        :: turn == SLEEPS -> LOOK(i, woken)
 #else
-        :: is_in_time || !is_woken[i] -> LOOK(i, woken)
+        :: turn == SLEEPS && (is_called || !is_woken[i]) -> LOOK(i, woken)
 #endif
+#ifdef FAULT_NAP_ENDS_ALL_THE_SAME
+        :: turn == NAPS ->
+#else
+        :: turn == NAPS && (is_called || is_napping[i]) ->
+#endif
+            is_napping[i] = false;
+            LOOK(i, woken)
         :: else -> turn = AWAITS
         fi;
+        is_called = false;
         SOUND()
     };
     if
@@ -416,6 +434,7 @@ away:
         is_given[i] = false;
         is_woken[i] = false;
         is_in_time = false;
+        may_nap = false;
         is_overtaken[i] = false;
         fired[i] = false;
 #ifndef STRICT

@@ -111,6 +111,26 @@ void part_gate_high(struct play *play)
     enter_twice(play, LATE_NS, LIDO__GATE_HIGH);
 }
 
+/* Due about when its first nap is over. */
+void part_gate_soon(struct play *play)
+{
+    enter_twice(play, 40 * 1000, LIDO__GATE_NORMAL);
+}
+
+void part_gate_hold_for_a_nap(struct play *play)
+{
+    struct man man;
+
+    come(&man, play);
+    for (int i = 0; i < 2; i++) {
+        enter(&man, LIDO_OK);
+        for (int reading = 0; i > 0 && reading < 60; reading++)
+            lido__clock_read(CLOCK_MONOTONIC); /* time passes */
+        leave(&man);
+    }
+    go(&man);
+}
+
 static void enter_in_time(struct play *play, int64_t aging_ns)
 {
     struct man man;

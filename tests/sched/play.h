@@ -141,8 +141,10 @@ void set_up_gate(struct play *play);
 void part_gate(struct play *play);           /* in order of arrival */
 void part_gate_aging(struct play *play);     /* not to be overtaken after 10 ms */
 void part_gate_never_due(struct play *play); /* always to be overtaken */
-void part_gate_high(struct play *play);      /* with a high priority */
-void part_gate_in_time(struct play *play);   /* waits 10 ms */
+void part_gate_soon(struct play *play);
+void part_gate_hold_for_a_nap(struct play *play);
+void part_gate_high(struct play *play);    /* with a high priority */
+void part_gate_in_time(struct play *play); /* waits 10 ms */
 void part_gate_in_time_aging(struct play *play);
 void part_gate_try(struct play *play);
 void part_gate_hold_for_late(struct play *play); /* leaves when a waiter gave up */
