@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char path[100], url[120];
+static char path[100], url[140];
 static lido_pool *pool;
 static struct lido_conn holder; /* in the gate */
 
