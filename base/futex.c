@@ -12,7 +12,8 @@
  * its own, which the wake takes too; elsewhere the place's lock is that.  The word was changed
  * before.
  *
- * Threads: any.
+ * Threads: any.  A thread that is cancelled sleeps on: what it waits in has a pointer to its
+ * stack.
  */
 #include "base/futex.h"
 
@@ -80,7 +81,9 @@ void lido__futex_wait(const lido__word *word, uint64_t seen, int64_t until_ns)
     struct place *place = place_of(word);
     const struct timespec until = { .tv_sec = (time_t)(until_ns / LIDO_NS_PER_S),
                                     .tv_nsec = (long)(until_ns % LIDO_NS_PER_S) };
+    int was;
 
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
     pthread_mutex_lock(&place->lock);
     if ((uint32_t)lido__load(word) == (uint32_t)seen) {
         if (until_ns == LIDO_NO_DEADLINE)
@@ -89,6 +92,7 @@ void lido__futex_wait(const lido__word *word, uint64_t seen, int64_t until_ns)
             pthread_cond_timedwait(&place->wake, &place->lock, &until);
     }
     pthread_mutex_unlock(&place->lock);
+    pthread_setcancelstate(was, NULL);
 }
 
 void lido__futex_wake(const lido__word *word)

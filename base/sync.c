@@ -18,7 +18,6 @@
 #include "base/futex.h"
 
 #include <assert.h>
-#include <errno.h>
 
 #if defined(__clang__)
 #define NO_TSA __attribute__((no_thread_safety_analysis))
@@ -160,14 +159,7 @@ void lido__unpark(struct lido__parker *parker)
 void lido__sleep(const struct lido_clock *clock, int64_t duration_ns)
 {
     struct lido__parker parker;
-    struct timespec span = { .tv_sec = (time_t)(duration_ns / LIDO_NS_PER_S),
-                             .tv_nsec = (long)(duration_ns % LIDO_NS_PER_S) };
 
-    if (clock == NULL) {
-        while (nanosleep(&span, &span) != 0 && errno == EINTR)
-            continue;
-        return;
-    }
     lido__parker_init(&parker);
     lido__park(&parker, clock, lido__wait_ns(clock) + duration_ns);
     lido__parker_fini(&parker);

@@ -49,7 +49,6 @@ int sched_mutex_lock(struct sched_mutex *mutex);
 int sched_mutex_unlock(struct sched_mutex *mutex);
 long sched_syscall(long number, ...); /* a futex, or whatever Linux answers */
 int sched_clock_read(clockid_t clock, struct timespec *now);
-int sched_nap(const struct timespec *span, struct timespec *left);
 int sched_key_create(pthread_key_t *key, void (*destroy)(void *value));
 int sched_key_set(pthread_key_t key, const void *value);
 
@@ -92,7 +91,6 @@ int sched_key_set(pthread_key_t key, const void *value);
 #define pthread_key_create(key, destroy)      sched_key_create(key, destroy)
 #define pthread_setspecific(key, value)       sched_key_set(key, value)
 #define clock_gettime(clock, now)             sched_clock_read(clock, now)
-#define nanosleep(span, left)                 sched_nap(span, left)
 
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wkeyword-macro"

@@ -175,17 +175,6 @@ int sched_clock_read(clockid_t clock, struct timespec *now)
     return 0;
 }
 
-int sched_nap(const struct timespec *span, struct timespec *left)
-{
-    (void)left;
-    if (run.current < 0)
-        return 0;
-    sched_point();
-    step("nap", NULL, 0, (uint64_t)ns_of(span), FROM);
-    sleep_until(NULL, run.now_ns + ns_of(span));
-    return 0;
-}
-
 int sched_key_create(pthread_key_t *key, void (*destroy)(void *value))
 {
     if (n_keys == MOST_KEYS)

@@ -103,6 +103,19 @@ Test(sync, an_unpark_wakes_on_either_clock)
     }
 }
 
+Test(sync, a_thread_that_is_cancelled_sleeps_on)
+{
+    struct sleeper sleeper;
+
+    start(&sleeper, NULL, LIDO_NO_DEADLINE);
+    cr_assert_eq(pthread_cancel(sleeper.thread), 0);
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    lido__unpark(&sleeper.parker);
+    cr_assert(end(&sleeper));
+    cr_assert_eq(atomic_load(&sleeper.has_ended), 1);
+}
+
 Test(sync, a_park_on_a_host_s_clock_ends_when_that_clock_says_so)
 {
     int64_t deadline_ns = lido__deadline_ns(fake_clock(), 1000);
