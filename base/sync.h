@@ -64,7 +64,7 @@ void lido__assert_unlocked(void);
 struct lido__parker {
     lido__word word;                /* base/sync.c */
     const struct lido_clock *clock; /* constant while a thread waits */
-    struct lido__parker *next;      /* base/clock.c: others that wait on the same clock */
+    struct lido__parker *next;      /* base/sync.c: others that wait on the same clock */
 };
 
 void lido__parker_init(struct lido__parker *parker);
