@@ -4,8 +4,10 @@
  * allocation, the n-th slab; and whatever fails, nothing is left out, open or not destroyed.
  */
 #include "tests/support/failing_malloc.h"
+#include "tests/support/failing_vfs.h"
 #include "tests/support/handy.h"
 #include "tests/support/life.h"
+#include "tests/support/own_folder.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -19,6 +21,9 @@ static char url[60];
 static void set_up(void)
 {
     failing_malloc_install();
+    failing_vfs_install(); /* no file fails, but a sync takes no time */
+    failing_vfs_hurry();
+    cr_assert_eq(sqlite3_vfs_register(sqlite3_vfs_find("failing"), 1), SQLITE_OK);
     cr_assert_not_null(mkdtemp(folder));
     snprintf(url, sizeof url, "sqlite:///%s/a.db", folder);
 }
@@ -26,7 +31,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     unlink(strchr(url, '/') + 3);
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(fault_kinds, .init = set_up, .fini = tear_down, .timeout = 100);

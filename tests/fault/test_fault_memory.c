@@ -7,6 +7,7 @@
  * pools come from aligned_alloc, which the linker puts behind the function below.
  */
 #include "failing_malloc.h"
+#include "own_folder.h"
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
@@ -46,7 +47,7 @@ static void tear_down(void)
 
     snprintf(path, sizeof path, "%s/a.db", folder);
     unlink(path);
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(fault_memory, .init = set_up, .fini = tear_down, .timeout = 60);

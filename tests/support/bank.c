@@ -7,6 +7,7 @@
  */
 #include "tests/support/bank.h"
 #include "tests/support/other_process.h"
+#include "tests/support/own_folder.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -97,7 +98,7 @@ void bank_remove(void)
         snprintf(name, sizeof name, "%s%s", path, endings[i]);
         unlink(name);
     }
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 const char *bank_url(const char *more)

@@ -24,7 +24,7 @@ static sqlite3_vfs shim;
 
 static enum failing_vfs what;
 static int left; /* points up to the one meant; 0: none */
-static bool goes_on, fired;
+static bool goes_on, fired, is_quick;
 static char call[80];
 
 enum verdict { DO, DO_HALF, REFUSE, DO_AND_FAIL };
@@ -124,7 +124,9 @@ static int shim_sync(sqlite3_file *file, int flags)
 
     if (verdict == REFUSE)
         return SQLITE_IOERR_FSYNC;
-    return answer(verdict, real_of(file)->pMethods->xSync(real_of(file), flags),
+    return answer(verdict,
+                  is_quick ? SQLITE_OK
+                           : real_of(file)->pMethods->xSync(real_of(file), flags),
                   SQLITE_IOERR_FSYNC);
 }
 
@@ -271,7 +273,7 @@ static int shim_delete(sqlite3_vfs *vfs, const char *path, int syncs_folder)
     if (verdict == REFUSE)
         return SQLITE_IOERR_DELETE;
     /* What unix answers when the file is gone, and the folder cannot be synced. */
-    return answer(verdict, real_vfs->xDelete(real_vfs, path, syncs_folder),
+    return answer(verdict, real_vfs->xDelete(real_vfs, path, syncs_folder && !is_quick),
                   SQLITE_IOERR_DIR_FSYNC);
 }
 
@@ -324,6 +326,11 @@ void failing_vfs_arm(int nth, enum failing_vfs how)
 void failing_vfs_arm_from(int nth, enum failing_vfs how)
 {
     arm(nth, how, true);
+}
+
+void failing_vfs_hurry(void)
+{
+    is_quick = true;
 }
 
 bool failing_vfs_fired(void)

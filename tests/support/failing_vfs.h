@@ -36,6 +36,9 @@ void failing_vfs_arm(int nth, enum failing_vfs how);
 /* The nth point and all that come after it. */
 void failing_vfs_arm_from(int nth, enum failing_vfs how);
 
+/* From now on a sync is a point, and does nothing else: for who does not outlive the system. */
+void failing_vfs_hurry(void);
+
 /* True if it happened, and what the call was: "write a.db-wal". */
 bool failing_vfs_fired(void);
 const char *failing_vfs_call(void);

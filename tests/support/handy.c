@@ -3,6 +3,9 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 struct lido_error handy_err;
 
@@ -68,6 +71,17 @@ int handy_number(const struct lido_conn *conn)
     const void *handle = lido_conn_handle(conn);
 
     return handle != NULL ? fake_driver_number(handle) : 0;
+}
+
+void handy_file(char path[HANDY_FILE_SIZE], const char *name)
+{
+    int file;
+
+    snprintf(path, HANDY_FILE_SIZE, "/tmp/lido-%s-XXXXXX.db", name);
+    file = mkstemps(path, 3);
+    cr_assert_geq(file, 0);
+    close(file);
+    unlink(path);
 }
 
 void handy_thread(void *(*body)(void *arg), void *arg)

@@ -31,6 +31,10 @@ struct lido_pool_stats handy_stats(lido_pool *pool);
 /* The number of the lease's connection; 0: none. */
 int handy_number(const struct lido_conn *conn);
 
+/* A name for a database that nobody has, /tmp/lido-NAME-XXXXXX.db. */
+#define HANDY_FILE_SIZE 100
+void handy_file(char path[HANDY_FILE_SIZE], const char *name);
+
 /* Runs `body` on a thread of its own to its end. */
 void handy_thread(void *(*body)(void *arg), void *arg);
 

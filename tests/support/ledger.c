@@ -7,6 +7,7 @@
  * Threads: one.
  */
 #include "ledger.h"
+#include "own_folder.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -303,6 +304,6 @@ void ledger_remove(void)
     end_copier();
     remove_files(path);
     remove_files(copy);
-    rmdir(folder);
+    own_folder_end(folder);
     folder[0] = '\0';
 }

@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 static lido_cancel *token;
-static char path[100];
+static char path[HANDY_FILE_SIZE];
 
 static void set_up(void)
 {
     cr_assert_eq(lido_cancel_new(&token, &handy_err), LIDO_OK);
-    snprintf(path, sizeof path, "/tmp/lido-cancel-%d.db", (int)getpid());
+    handy_file(path, "cancel");
     latch_set_up();
 }
 

@@ -2,6 +2,8 @@
 /*
  * create=new: the file is made when the pool is opened, by one of all who try.
  */
+#include "own_folder.h"
+
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -36,7 +38,7 @@ static void tear_down(void)
 {
     unlink(in_folder("link.db"));
     unlink(in_folder("app.db"));
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_create, .init = set_up, .fini = tear_down, .timeout = 20);

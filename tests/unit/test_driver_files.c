@@ -3,6 +3,8 @@
  * Every kind of file that a path may lead to, through connect, a pragma that must read it,
  * and a ping.  Folders are test_driver_folder.c, modes and memory test_driver_keys.c.
  */
+#include "own_folder.h"
+
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -42,7 +44,7 @@ static void tear_down(void)
     chmod(folder, 0700);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unlink(in_folder(names[i]));
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_files, .init = set_up, .fini = tear_down, .timeout = 20);

@@ -2,6 +2,8 @@
 /*
  * What the built-in driver says when it is the folder that keeps it from opening a file.
  */
+#include "own_folder.h"
+
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -26,7 +28,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_folder, .init = set_up, .fini = tear_down, .timeout = 20);

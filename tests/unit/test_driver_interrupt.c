@@ -3,6 +3,8 @@
  * The built-in driver when a user's progress handler interrupts its own statements, at every
  * place where SQLite asks it: what it answers is what is true afterwards.
  */
+#include "own_folder.h"
+
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -29,7 +31,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     unlink(path);
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_interrupt, .init = set_up, .fini = tear_down, .timeout = 60);

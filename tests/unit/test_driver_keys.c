@@ -5,6 +5,7 @@
  */
 #include "driver/sqlite.h"
 #include "driver/url.h"
+#include "own_folder.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -37,7 +38,7 @@ static void tear_down(void)
     unlink(in_folder("app.db"));
     unlink(in_folder("a b?#%.db"));
     rmdir(in_folder("app.db.lock"));
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_keys, .init = set_up, .fini = tear_down, .timeout = 20);

@@ -3,6 +3,7 @@
  * The built-in driver while memory is out: the n-th allocation fails, for every n.
  */
 #include "tests/support/failing_malloc.h"
+#include "tests/support/own_folder.h"
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -27,7 +28,7 @@ static void set_up(void)
 static void tear_down(void)
 {
     unlink(path);
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_memory, .init = set_up, .fini = tear_down, .timeout = 60);

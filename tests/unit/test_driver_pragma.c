@@ -4,6 +4,7 @@
  */
 #include "driver/sqlite.h"
 #include "driver/url.h"
+#include "own_folder.h"
 
 #include <criterion/criterion.h>
 #include <stdarg.h>
@@ -66,7 +67,7 @@ static void tear_down(void)
         snprintf(name, sizeof name, "%s%s", path, ends[i]);
         unlink(name);
     }
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_pragma, .init = set_up, .fini = tear_down, .timeout = 20);

@@ -3,6 +3,8 @@
  * The built-in driver by its table: connect, ping, transactions, the busy wait, close.
  * How it cleans a connection is test_driver_sqlite_reset.c.
  */
+#include "own_folder.h"
+
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -40,7 +42,7 @@ static void tear_down(void)
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unlink(in_folder(names[i]));
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_sqlite, .init = set_up, .fini = tear_down, .timeout = 20);

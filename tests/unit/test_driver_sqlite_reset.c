@@ -2,6 +2,8 @@
 /*
  * How the built-in driver cleans a connection for its next lease.
  */
+#include "own_folder.h"
+
 #include <lido/sys/driver.h>
 
 #include <criterion/criterion.h>
@@ -45,7 +47,7 @@ static void tear_down(void)
 {
     cr_assert_eq(driver->close(NULL, db, 0, &err), LIDO_OK, "%s", err.text);
     unlink(path);
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_sqlite_reset, .init = set_up, .fini = tear_down, .timeout = 20);

@@ -5,6 +5,7 @@
  */
 #include "base/sqlite.h"
 #include "driver/sqlite.h"
+#include "own_folder.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static void tear_down(void)
 {
     cr_assert_eq(driver->close(NULL, db, 0, &err), LIDO_OK, "%s", err.text);
     unlink(path);
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(driver_temp, .init = set_up, .fini = tear_down, .timeout = 20);

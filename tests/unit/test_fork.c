@@ -8,6 +8,7 @@
  */
 #include "tests/support/failing_malloc.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/own_folder.h"
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
@@ -60,7 +61,7 @@ static void tear_down(void)
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);
     }
-    rmdir(folder);
+    own_folder_end(folder);
     lido_cancel_free(token);
     munmap(shared, 2 * sizeof *shared);
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char path[100], url[120];
+static char path[HANDY_FILE_SIZE], url[120];
 static lido_pool *pool;
 
 static lido_pool *open_with(const char *query, int64_t timeout_ms)
@@ -30,7 +30,7 @@ static lido_pool *open_with(const char *query, int64_t timeout_ms)
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-gated-%d.db", (int)getpid());
+    handy_file(path, "gated");
     snprintf(url, sizeof url, "sqlite:///%s", path);
     pool = open_with("", 1000);
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char path[100];
+static char path[HANDY_FILE_SIZE];
 static lido_pool *pool;
 static struct lido_conn conn;
 static struct worker worker;
@@ -37,7 +37,7 @@ static void exec(const struct lido_conn *on, const char *sql)
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-gated-corners-%d.db", (int)getpid());
+    handy_file(path, "gated-corners");
     pool = open_with("pool=queue");
     conn = handy_take(pool);
     exec(&conn, "CREATE TABLE t(x)");

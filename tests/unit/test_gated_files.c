@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static char path[2][110];
+static char path[2][HANDY_FILE_SIZE];
 static lido_pool *pool[2];
 static struct lido_conn holder[2];
 static struct worker worker;
@@ -25,8 +25,7 @@ static void set_up(void)
 
     options.timeout_ms = 1000;
     for (int i = 0; i < 2; i++) {
-        snprintf(path[i], sizeof path[i], "/tmp/lido-gated-files-%d-%d.db", (int)getpid(),
-                 i);
+        handy_file(path[i], "gated-files");
         snprintf(url, sizeof url, "sqlite:///%s", path[i]);
         pool[i] = handy_open_url(url, &options);
         holder[i] = handy_take(pool[i]);

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static char path[100];
+static char path[HANDY_FILE_SIZE];
 static lido_pool *pool;
 static struct lido_conn conn;
 static struct worker worker;
@@ -26,7 +26,7 @@ static void set_up(void)
     char url[120];
 
     options.timeout_ms = 1000;
-    snprintf(path, sizeof path, "/tmp/lido-gated-lock-%d.db", (int)getpid());
+    handy_file(path, "gated-lock");
     snprintf(url, sizeof url, "sqlite:///%s", path);
     pool = handy_open_url(url, &options);
     conn = handy_take(pool);

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char path[100], url[120];
+static char path[HANDY_FILE_SIZE], url[120];
 static lido_pool *pool;
 static struct lido_error err;
 
@@ -53,7 +53,7 @@ static void set_how(void)
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-gated-run-%d.db", (int)getpid());
+    handy_file(path, "gated-run");
     snprintf(url, sizeof url, "sqlite:///%s", path);
     pool = open_known("", 1);
     set_how();

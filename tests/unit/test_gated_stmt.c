@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char path[100], second_path[110];
+static char path[HANDY_FILE_SIZE], second_path[110];
 static lido_pool *pool;
 static struct lido_conn conn;
 static struct worker worker;
@@ -37,7 +37,7 @@ static void exec(const struct lido_conn *on, const char *sql)
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-gated-stmt-%d.db", (int)getpid());
+    handy_file(path, "gated-stmt");
     snprintf(second_path, sizeof second_path, "%s-2", path);
     pool = open_file(path);
     conn = handy_take(pool);

@@ -5,6 +5,7 @@
  */
 #include "pool/pool.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/own_folder.h"
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
@@ -35,7 +36,7 @@ static void tear_down(void)
     }
     snprintf(path, sizeof path, "%s/other", folder);
     rmdir(path);
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(open, .init = set_up, .fini = tear_down, .timeout = 20);

@@ -5,6 +5,7 @@
  */
 #include "pool/pool.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/own_folder.h"
 #include <lido/lido.h>
 
 #include <criterion/criterion.h>
@@ -31,7 +32,7 @@ static void tear_down(void)
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);
     }
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(open_database, .init = set_up, .fini = tear_down, .timeout = 20);

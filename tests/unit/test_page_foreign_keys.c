@@ -10,6 +10,7 @@
  * Threads: one.
  */
 #include "tests/support/handy.h"
+#include "tests/support/own_folder.h"
 
 #include <assert.h>
 #include <criterion/criterion.h>
@@ -75,7 +76,7 @@ static void end_pool(void)
 static void tear_down(void)
 {
     end_pool();
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(page_keys, .init = set_up, .fini = tear_down, .timeout = 30);

@@ -15,6 +15,7 @@
  * Threads: one.
  */
 #include "tests/support/handy.h"
+#include "tests/support/own_folder.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -78,7 +79,7 @@ static void tear_down(void)
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);
     }
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(page_recipes, .init = set_up, .fini = tear_down, .timeout = 30);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static char path[100];
+static char path[HANDY_FILE_SIZE];
 static lido_pool *pool;
 static struct lido_error err;
 
@@ -37,7 +37,7 @@ static void open_known(void)
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-permit-%d.db", (int)getpid());
+    handy_file(path, "permit");
 }
 
 static void clear(void)

@@ -4,6 +4,7 @@
  * the lock, and does not get it.
  */
 #include "tests/support/handy.h"
+#include "tests/support/own_folder.h"
 #include "tests/support/worker.h"
 
 #include <criterion/criterion.h>
@@ -32,7 +33,7 @@ static void end(void)
     unlink(path);
     snprintf(name, sizeof name, "%s-journal", path);
     unlink(name);
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(pool_static_commit, .init = begin, .fini = end);

@@ -18,7 +18,7 @@
 
 #define ONE "pool=queue&pool_size=1&max_overflow=0"
 
-static char path[100];
+static char path[HANDY_FILE_SIZE];
 static lido_pool *pool;
 
 static lido_pool *open_with(const char *query)
@@ -40,7 +40,7 @@ static void set_up_with(const char *query)
 {
     struct lido_conn conn;
 
-    snprintf(path, sizeof path, "/tmp/lido-reclaim-%d.db", (int)getpid());
+    handy_file(path, "reclaim");
     pool = open_with(query);
     conn = handy_take(pool);
     exec(&conn, "CREATE TABLE IF NOT EXISTS t (x)");
@@ -55,6 +55,7 @@ static void set_up(void)
 static void open_another(const char *query)
 {
     lido_pool_free(pool);
+    unlink(path);
     set_up_with(query);
 }
 

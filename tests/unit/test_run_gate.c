@@ -10,13 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static char path[100], url[140];
+static char path[HANDY_FILE_SIZE], url[140];
 static lido_pool *pool;
 static struct lido_conn holder; /* in the gate */
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-run-gate-%d.db", (int)getpid());
+    handy_file(path, "run-gate");
     snprintf(url, sizeof url, "sqlite:///%s", path);
 }
 

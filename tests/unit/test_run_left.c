@@ -11,12 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static char path[100], url[120];
+static char path[HANDY_FILE_SIZE], url[120];
 static lido_pool *pool;
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-left-%d.db", (int)getpid());
+    handy_file(path, "left");
     snprintf(url, sizeof url, "sqlite:///%s", path);
     unlink(path);
 }

@@ -6,6 +6,7 @@
  */
 #include "driver/session.h"
 #include "tests/support/handy.h"
+#include "tests/support/own_folder.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -128,7 +129,7 @@ static void tear_down(void)
     cr_assert_eq(lido_pool_close(pool, 0, &err), LIDO_OK, "%s", err.text);
     lido_pool_free(pool);
     unlink(path);
-    cr_assert_eq(rmdir(folder), 0);
+    own_folder_end(folder);
 }
 
 TestSuite(session_lease, .init = set_up, .fini = tear_down, .timeout = 20);

@@ -19,11 +19,11 @@ static const char *const kinds[] = { "null", "queue", "singleton_thread", "stati
                                      "assertion" };
 #define N_KINDS (sizeof kinds / sizeof kinds[0])
 
-static char path[100], url[120];
+static char path[HANDY_FILE_SIZE], url[120];
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/lido-limit-%d.db", (int)getpid());
+    handy_file(path, "limit");
     snprintf(url, sizeof url, "sqlite:///%s", path);
 }
 

@@ -4,6 +4,7 @@
  * with the transaction, whatever ends it.
  */
 #include "tests/support/handy.h"
+#include "tests/support/own_folder.h"
 #include "tests/support/worker.h"
 
 #include <criterion/criterion.h>
@@ -67,7 +68,7 @@ static void tear_down(void)
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         unlink(path);
     }
-    rmdir(folder);
+    own_folder_end(folder);
 }
 
 TestSuite(txn_read, .init = set_up, .fini = tear_down, .timeout = 30);
