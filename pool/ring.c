@@ -158,6 +158,18 @@ bool lido__ring_enter(struct lido__blocked *self)
     return self->is_told;
 }
 
+unsigned lido__ring_count(void)
+{
+    unsigned count = 0;
+
+    lido__mutex_lock(&lock);
+    for (int i = 0; i < BUCKETS; i++)
+        for (const struct lido__blocked *at = table[i]; at != NULL; at = at->next)
+            count++;
+    lido__mutex_unlock(&lock);
+    return count;
+}
+
 void lido__ring_leave(struct lido__blocked *self)
 {
     lido__mutex_lock(&lock);

@@ -42,6 +42,10 @@ bool lido__ring_enter(struct lido__blocked *self);
 /* It is awake; nothing happens if it is not entered. */
 void lido__ring_leave(struct lido__blocked *self);
 
+/* How many threads are entered: a test has to know that another thread sleeps, and will not
+   be the one that closes the ring. */
+unsigned lido__ring_count(void);
+
 /* By `ask`: that thread could end the wait, and has the lease that is labelled so.  False if it
    does not sleep here, so there is no ring. */
 bool lido__ring_add(struct lido__ring *ring, uint64_t thread, const char *label);

@@ -5,6 +5,7 @@
  * The clock stands still unless a test moves it, so a wait that ends ends for another reason
  * than its time.
  */
+#include "pool/ring.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/handy.h"
 #include "tests/support/latch.h"
@@ -20,7 +21,7 @@
 #define ONE "pool=queue&pool_size=1&max_overflow=0"
 #define TWO "pool=queue&pool_size=2&max_overflow=0"
 
-static char paths[2][100];
+static char paths[2][HANDY_FILE_SIZE];
 static int64_t began_ns;
 static int64_t patience_ms = 1000;
 
@@ -38,7 +39,7 @@ static lido_pool *open_on(int file, const char *query)
 static void set_up(void)
 {
     for (int i = 0; i < 2; i++)
-        snprintf(paths[i], sizeof paths[i], "/tmp/lido-ring-%d-%d.db", (int)getpid(), i);
+        handy_file(paths[i], "ring");
     began_ns = fake_clock_now_ns();
 }
 
@@ -90,6 +91,13 @@ static void await_gate(lido_pool *pool, int64_t length)
         sched_yield();
 }
 
+/* Who is in a line has not looked for a ring yet: whoever looks last is told. */
+static void await_asleep(unsigned count)
+{
+    while (lido__ring_count() < count)
+        sched_yield();
+}
+
 /* It may answer with nobody asleep. */
 static int take_more(lido_pool *pool, struct lido_conn *conn)
 {
@@ -136,6 +144,7 @@ static void stand_at_gate(struct worker *worker, lido_pool *pool)
     cr_assert_eq(worker->rc, LIDO_OK, "%s", worker->err.text);
     worker_ask(worker, worker_begin);
     await_gate(pool, 1);
+    await_asleep(1);
 }
 
 Test(ring, who_is_in_does_not_wait_for_one_who_waits_at_the_gate)
@@ -208,6 +217,7 @@ Test(ring, who_comes_to_the_gate_last_is_told_there)
     worker.pool = second;
     worker_ask(&worker, take_other);
     await_line(second, 1);
+    await_asleep(1);
     cr_expect_eq(lido_txn_begin(&conn, LIDO_IMMEDIATE, &handy_err), LIDO_DEADLOCK);
     cr_expect_not_null(strstr(handy_err.text, "2 threads wait in a ring"), "%s",
                        handy_err.text);
@@ -238,6 +248,7 @@ Test(ring, two_gates)
     worker_tell(&worker, take_other);
     worker_ask(&worker, begin_other); /* at the gate that this thread is in */
     await_gate(pools[0], 1);
+    await_asleep(1);
     cr_expect_eq(lido_txn_begin(&second, LIDO_IMMEDIATE, &handy_err), LIDO_DEADLOCK);
     cr_expect_eq(gate_deadlocks(pools[1]), 1);
     cr_expect_eq(gate_deadlocks(pools[0]), 0);
@@ -270,6 +281,7 @@ Test(ring, two_pools_and_two_gates)
     last.pool = pools[0];
     worker_ask(&last, take_other);
     await_line(pools[0], 1);
+    await_asleep(2);
     cr_expect_eq(take_more(pools[1], &more), LIDO_DEADLOCK);
     cr_expect_not_null(strstr(handy_err.text, "3 threads wait in a ring"), "%s",
                        handy_err.text);
