@@ -192,6 +192,7 @@ int64_t lido__lease_tell(struct lido__cell *cell, const char *file, int line,
     cell->is_ending = cell->was_cancelled = cell->has_cancel = false;
     cell->has_limit = cell->has_own_limit = cell->has_timed_out = false;
     cell->has_deadline = cell->comes_again = cell->is_asking = false;
+    cell->has_progress = false;
     lido__publish(&cell->owner, lido__thread());
     lido__publish(&cell->since_ns, (uint64_t)now_ns);
     lido__publish(&cell->file, (uint64_t)(uintptr_t)file);

@@ -556,6 +556,8 @@ static inline bool lido__is_stop(int code)
 {
     return code == LIDO_CANCELLED || code == LIDO_TXN_TIMEOUT;
 }
+/* The host's own function, if the lease has one, says that its SQL is to end. */
+bool lido__lease_is_told_to_end(const struct lido__cell *cell);
 /* Has SQLite ask while it runs. */
 void lido__record_watch(struct lido_record *record);
 /* What runs now is the cell's; answers what to set again afterwards.  Where threads share the

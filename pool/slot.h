@@ -87,6 +87,7 @@ struct lido__cell {
     bool has_own_limit; /* `limit_ms` is set */
     bool has_timed_out; /* rolled back for its limit, and the caller has not ended it */
     bool has_deadline;  /* `wait_until_ns` is set */
+    bool has_progress;  /* `progress` is set */
     bool
         comes_again; /* a deferred run: what meets another writer is run again, at the gate */
     bool is_stopped; /* its check-in found that it was to stop: its work is not committed */
@@ -116,8 +117,10 @@ struct lido__cell {
     int64_t limit_ms;     /* for each of its transactions; -1: none */
     int64_t limit_ends_ns; /* of the one that is open, on the wait clock */
     int64_t wait_until_ns; /* a run's deadline: no wait of the lease goes on after it */
+    int (*progress)(void *ctx); /* the host's: not 0 ends its SQL */
+    void *progress_ctx;
 };
-static_assert(sizeof(struct lido__cell) == 192, "three cache lines");
+static_assert(sizeof(struct lido__cell) == 256, "four cache lines");
 
 /* A pointer of the host's. */
 struct lido__info {

@@ -112,7 +112,7 @@ struct lido_record *lido__slot_take_vacant_locked(lido_pool *pool,
     /* Where leases share it no lease writes these of its own cell, by which raw SQL goes:
        those of another life, with a token that is gone, would stop it. */
     at->own.has_cancel = at->own.has_limit = at->own.has_timed_out = false;
-    at->own.has_deadline = at->own.comes_again = false;
+    at->own.has_deadline = at->own.comes_again = at->own.has_progress = false;
     return at;
 }
 

@@ -11,6 +11,8 @@
  * A lease that is cancelled by itself has its generation written into its cell.  Generations
  * only rise, so a canceller that comes late neither hits the next lease nor undoes its mark.
  *
+ * Last the host's own function is asked, if the lease has one.
+ *
  * While a connection is being opened, returned or closed its cell is not LENT, or nobody has
  * the lease yet: cleaning is not to be stopped.
  *
@@ -77,14 +79,23 @@ void lido__lease_condemn(struct lido__cell *cell)
                cancelled_word(lido__slot_generation(lido__observe(&cell->word))));
 }
 
+bool lido__lease_is_told_to_end(const struct lido__cell *cell)
+{
+    return cell->has_progress && !cell->is_ending &&
+           lido__slot_state(lido__observe(&cell->word)) == LIDO__LENT &&
+           cell->progress(cell->progress_ctx) != 0;
+}
+
 static int on_progress(void *record_)
 {
     struct lido_record *record = record_;
     struct lido__cell *cell = lido__record_runner(record);
     int stop = lido__lease_stop(cell);
 
-    if (stop == LIDO_OK || cell->is_ending)
+    if (cell->is_ending)
         return 0;
+    if (stop == LIDO_OK)
+        return lido__lease_is_told_to_end(cell);
     cell->was_cancelled = stop == LIDO_CANCELLED;
     /* A limit is the transaction's, and that may be over already. */
     return stop != LIDO_TXN_TIMEOUT || !sqlite3_get_autocommit(record->handle);
@@ -96,6 +107,28 @@ void lido__record_watch(struct lido_record *record)
 
     if ((capabilities & LIDO_DRIVER_IS_SQLITE) != 0)
         sqlite3_progress_handler(record->handle, STEPS, on_progress, record);
+}
+
+int lido_conn_set_progress(const struct lido_conn *conn, lido_progress_fn progress,
+                           void *ctx, struct lido_error *err)
+{
+    struct lido__cell *cell;
+    const struct lido_record *record;
+    int rc = lido__lease_use_connected(conn, &cell, err);
+
+    if (rc != LIDO_OK)
+        return rc;
+    record = lido__cell_record(cell);
+    if ((record->pool->config.driver.table->capabilities & LIDO_DRIVER_IS_SQLITE) == 0 ||
+        lido__record_is(record, LIDO__ADOPTED))
+        return lido_fail(err, SQLITE_MISUSE, "no progress handler of lido's is there: %s",
+                         lido__record_is(record, LIDO__ADOPTED)
+                             ? "the handle was adopted"
+                             : "the driver is none of SQLite's");
+    cell->progress = progress;
+    cell->progress_ctx = ctx;
+    cell->has_progress = progress != NULL;
+    return LIDO_OK;
 }
 
 int lido_conn_cancel(const struct lido_conn *conn, struct lido_error *err)

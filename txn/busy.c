@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The wait for a lock that another connection has, until the pool's `timeout` is over, or the
- * lease is to stop.
+ * lease is to stop, or the host's function says that it is.
  *
  * SQLite calls it each time it meets the lock, with a count that starts at 0 for every
  * statement: there the deadline is set.  The steps stay short, because whoever sleeps long
@@ -13,7 +13,7 @@
  *
  * Threads: the one whose statement waits.  Called inside SQLite with the connection's locks
  * held: it touches nothing but its record, the clock and the gate, in which nobody calls
- * SQLite with a lock held.
+ * SQLite with a lock held; and calls the host's function, as SQLite's progress handler does.
  */
 #include "pool/pool.h"
 #include "txn/gate.h"
@@ -59,6 +59,8 @@ int lido__busy_wait(void *record_, int count)
         cell->was_cancelled = stop == LIDO_CANCELLED;
         return 0;
     }
+    if (lido__lease_is_told_to_end(cell))
+        return 0;
     if (cell->is_beginning) {
         const int rc = lido__gated_enter_late(cell, record->busy_deadline_ns);
 

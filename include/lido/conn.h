@@ -323,6 +323,26 @@ LIDO_API int lido_conn_set_authorizer(const struct lido_conn *conn,
                                       lido_authorizer_fn authorizer, void *ctx,
                                       struct lido_error *err);
 
+/*
+ * A function that is asked while SQL of this lease runs, after each thousand steps of SQLite's
+ * machine: another answer than 0 interrupts it, as with sqlite3_progress_handler(), and it
+ * answers SQLITE_INTERRUPT.  It is asked too while SQL waits for SQLite's lock, about every
+ * millisecond: there another answer than 0 ends the wait, and the SQL answers SQLITE_BUSY.
+ * It is asked after lido's own handler, which tokens and limits go by, and is gone at the
+ * check-in; NULL takes it away before.  While a transaction is committed or rolled back it is
+ * not asked, nor, on a static pool, by SQL that does not run by lido's calls.  A handler that
+ * the host sets itself on the raw handle takes the place of both.
+ *
+ * Ownership: borrows ctx until then.
+ * Threads:   the one that checked it out; it is called by that thread, inside SQLite, and must
+ *            not use the connection.
+ * Fails:     SQLITE_MISUSE (an adopted handle, or none of SQLite's), LIDO_STALE,
+ *            LIDO_WRONG_THREAD, LIDO_FORKED, LIDO_NO_CONNECTION.
+ */
+typedef int (*lido_progress_fn)(void *ctx);
+LIDO_API int lido_conn_set_progress(const struct lido_conn *conn, lido_progress_fn progress,
+                                    void *ctx, struct lido_error *err);
+
 #ifdef __cplusplus
 }
 #endif
