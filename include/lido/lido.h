@@ -8,8 +8,10 @@
 
 #include <lido/cancel.h>
 #include <lido/conn.h>
+#include <lido/file.h>
 #include <lido/gate.h>
 #include <lido/hooks.h>
+#include <lido/job.h>
 #include <lido/log.h>
 #include <lido/manager.h>
 #include <lido/pool.h>

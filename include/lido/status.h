@@ -33,7 +33,7 @@ extern "C" {
 #define LIDO_IN_TXN           (SQLITE_ERROR | (139 << 8))    /* a transaction is open */
 #define LIDO_NO_TXN           (SQLITE_ERROR | (140 << 8))    /* no transaction is open */
 #define LIDO_TXN_OVER         (SQLITE_ABORT | (141 << 8))    /* it ended before */
-#define LIDO_NOT_FOUND        (SQLITE_NOTFOUND | (142 << 8)) /* no such hook or driver */
+#define LIDO_NOT_FOUND        (SQLITE_NOTFOUND | (142 << 8)) /* no such hook, file, table */
 #define LIDO_DISCONNECT       (SQLITE_ABORT | (143 << 8))    /* a hook: it is dead */
 #define LIDO_INVALIDATE_POOL  (SQLITE_ABORT | (144 << 8)) /* a hook: and so are the others */
 #define LIDO_CHECKED_OUT      (SQLITE_BUSY | (145 << 8))  /* assertion: it is out already */
