@@ -7,6 +7,7 @@
  */
 
 #include <lido/cancel.h>
+#include <lido/check.h>
 #include <lido/conn.h>
 #include <lido/file.h>
 #include <lido/gate.h>
