@@ -6,6 +6,7 @@
  * All of lido, but for what driver authors and simulations need (lido/sys/).
  */
 
+#include <lido/backup.h>
 #include <lido/cancel.h>
 #include <lido/check.h>
 #include <lido/conn.h>

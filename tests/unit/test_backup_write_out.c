@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a copy goes to the disk while it is made: in pieces, with little on its way at a time,
+ * and a piece that could not be written ends the backup.
+ *
+ * sync_file_range() is the test's own, which notes what was begun and what was waited for.
+ */
+#include "tests/support/backup_stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static off_t begun, written; /* from the start of the file, by what was asked for */
+static int calls, failing;   /* the first call fails with this errno; 0: none does */
+
+static void set_up_big(void)
+{
+    set_up();
+    cr_assert_eq(lido_pool_exec(pool,
+                                "CREATE TABLE big (b BLOB);"
+                                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 "
+                                "FROM n LIMIT 20) INSERT INTO big SELECT zeroblob(500000) "
+                                "FROM n",
+                                &err),
+                 LIDO_OK, "%s", err.text);
+    begun = written = 0;
+    calls = failing = 0;
+}
+
+TestSuite(backup_write_out, .init = set_up_big, .fini = tear_down, .timeout = 60);
+
+int __real_sync_file_range(int file, off_t start, off_t length, unsigned flags);
+int __wrap_sync_file_range(int file, off_t start, off_t length, unsigned flags);
+
+int __wrap_sync_file_range(int file, off_t start, off_t length, unsigned flags)
+{
+    calls++;
+    if (failing != 0) {
+        errno = failing;
+        return -1;
+    }
+    if (flags == SYNC_FILE_RANGE_WRITE) {
+        cr_expect_eq(start, begun, "a piece was left out");
+        begun = start + length;
+        cr_expect_leq(begun - written, 2 << 20, "too much is on its way");
+    } else {
+        cr_expect_eq(flags, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                SYNC_FILE_RANGE_WAIT_AFTER);
+        cr_expect_eq(start, written);
+        written = start + length;
+    }
+    return __real_sync_file_range(file, start, length, flags);
+}
+
+/* Or who writes the database waits behind all of it when it is synced. */
+Test(backup_write_out, goes_on_while_it_is_copied)
+{
+    options.step_pages = 100;
+    cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+    expect_whole("copy.db");
+    cr_expect_gt(begun, (off_t)result.bytes - (1 << 20));
+    cr_expect_geq(written, begun - (1 << 20));
+}
+
+/* The sync at the end may not tell of it again. */
+Test(backup_write_out, failure_of_it_ends_the_backup)
+{
+    failing = EIO;
+    cr_expect_eq(backup("copy.db"), SQLITE_IOERR_WRITE);
+    cr_expect_eq(err.code, SQLITE_IOERR_WRITE);
+    cr_expect_eq(err.sys_errno, EIO);
+    expect_nothing("copy.db");
+    failing = ENOSPC;
+    cr_expect_eq(backup("copy.db"), SQLITE_FULL);
+    cr_expect_eq(err.sys_errno, ENOSPC);
+    expect_nothing("copy.db");
+}
+
+Test(backup_write_out, goes_without_where_there_is_no_such_call)
+{
+    failing = ENOSYS;
+    cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+    expect_whole("copy.db");
+    cr_expect_eq(calls, 1, "%d calls", calls);
+}
