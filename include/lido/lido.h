@@ -10,6 +10,7 @@
 #include <lido/cancel.h>
 #include <lido/check.h>
 #include <lido/conn.h>
+#include <lido/dump.h>
 #include <lido/file.h>
 #include <lido/gate.h>
 #include <lido/hooks.h>
