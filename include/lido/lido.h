@@ -23,6 +23,7 @@
 #include <lido/run.h>
 #include <lido/status.h>
 #include <lido/stmt.h>
+#include <lido/table.h>
 #include <lido/txn.h>
 #include <lido/url.h>
 #include <lido/version.h>
