@@ -25,6 +25,7 @@
 #include <lido/stmt.h>
 #include <lido/table.h>
 #include <lido/txn.h>
+#include <lido/upkeep.h>
 #include <lido/url.h>
 #include <lido/version.h>
 

@@ -27,9 +27,9 @@ sort "$work/told" | uniq -d > "$work/twice"
 # The codes there are: lido's own by their header, SQLite's as the sources return them.
 sed -n 's/^#define \(LIDO_[A-Z_]*\) *(SQLITE_.*/\1/p' "$root/include/lido/status.h" > "$work/known"
 [ -s "$work/known" ] || complain 'no code was found in lido/status.h'
-for folder in base driver engine hooks pool txn; do
+for folder in base driver engine hooks housekeeping pool txn; do
     cat "$root/$folder"/*.c
-done | grep -oE 'lido_fail\([^,;]*,[[:space:]]*SQLITE_[A-Z_]+' | grep -oE 'SQLITE_[A-Z_]+' >> "$work/known"
+done | tr '\n' ' ' | grep -oE 'lido_fail\([^,;]*,[[:space:]]*SQLITE_[A-Z_]+' | grep -oE 'SQLITE_[A-Z_]+' >> "$work/known"
 sort -u "$work/known" > "$work/known.sorted"
 comm -23 "$work/known.sorted" "$work/told.sorted" > "$work/missing"
 [ ! -s "$work/missing" ] || complain "docs/errors.md lacks $(tr '\n' ' ' < "$work/missing")"
