@@ -1,0 +1,2 @@
+5.tables
+SELECT 1;
