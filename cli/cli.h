@@ -13,6 +13,7 @@ enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,      /* it ran, and something did not hold or could not be done */
     CLI_USAGE = 2,       /* the command line says something impossible */
+    CLI_PROBLEMS = 3,    /* it ran, and found something wrong with what it looked at */
     CLI_BUSY = 4,        /* somebody uses the database, or it needs recovery first */
     CLI_NO_DATABASE = 5, /* there is no such file, or it is not a database */
     CLI_SIGNALLED = 128, /* plus the number of the signal: 130 for Ctrl-C */

@@ -96,7 +96,8 @@ static int run(struct stage *stage, const struct demo_options *options,
 {
     char difference[128] = "";
     bool is_untouched;
-    int answer = demo_original_find(&stage->original, options->database, error);
+    int answer =
+        demo_original_find(&stage->original, options->database, options->timeout, error);
 
     if (answer == CLI_OK)
         answer = demo_copy_make(&stage->copy, &stage->original, &stage->progress, error);
@@ -126,7 +127,7 @@ static bool all_hold(const struct demo_checks *checks)
 
 int demo_main(int argc, char **argv)
 {
-    struct demo_error error = { CLI_OK, "" };
+    struct demo_error error = { .answer = CLI_OK };
     struct demo_options options;
     struct stage stage;
     int answer = demo_options_parse(&options, argc, argv);
@@ -139,7 +140,8 @@ int demo_main(int argc, char **argv)
     }
     interrupt_hold();
     memset(&stage, 0, sizeof stage);
-    progress_init(&stage.progress, stderr, options.progress);
+    progress_init(&stage.progress, stderr,
+                  options.is_quiet ? PROGRESS_NEVER : options.progress);
     answer = run(&stage, &options, &error);
     progress_clear(&stage.progress);
     if (answer == CLI_OK) {
@@ -154,10 +156,12 @@ int demo_main(int argc, char **argv)
             .holds = all_hold(&stage.checks),
         };
 
-        if (options.is_json)
+        if (options.is_json && !options.is_quiet)
             demo_report_json(&story);
-        else
+        else if (!options.is_quiet)
             demo_report_text(&story);
+        else if (!story.holds)
+            cli_complain("demo: a check does not hold");
         answer = story.holds ? CLI_OK : CLI_FAILED;
     } else {
         demo_report_error(&options, &error);

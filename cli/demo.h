@@ -29,6 +29,7 @@
 /* Why the demo cannot go on: how the process ends, and a line for people. */
 struct demo_error {
     int answer; /* enum cli_exit */
+    int code;   /* the same as a code of SQLite's or lido's; 0: by the answer */
     char text[512];
 };
 /* Fills it and returns `answer`; what is there already stays. */
@@ -54,7 +55,8 @@ struct demo_options {
     int64_t transfers;                 /* the same; 0: as many as the seconds allow */
     const char *kinds[DEMO_KINDS + 1]; /* ended by NULL */
     enum progress_when progress;
-    bool is_json;
+    double timeout; /* seconds to wait until nobody uses the original */
+    bool is_json, is_quiet;
     const char *keep; /* where the copy is left, or NULL */
     uint64_t seed;
     bool wants_help;
@@ -73,7 +75,7 @@ struct demo_original {
 };
 /* Finds the file, and refuses it if it cannot be copied without touching it.  Forks: to be
    called while the process has one thread and no pool. */
-int demo_original_find(struct demo_original *original, const char *name,
+int demo_original_find(struct demo_original *original, const char *name, double timeout,
                        struct demo_error *error);
 /* Looks again: did anybody begin to use it while it was copied? */
 int demo_original_recheck(const struct demo_original *original, struct demo_error *error);

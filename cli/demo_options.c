@@ -33,8 +33,11 @@ const char demo_help[] =
     "3600 (1)\n"
     "  --transfers N       end each after N transfers instead\n"
     "  --pool KIND         null, queue, singleton_thread, static, assertion or all (all)\n"
-    "  --progress WHEN     auto, always or never: auto shows it on a terminal (auto)\n"
+    "  --timeout S         how long to wait until nobody uses DATABASE, in seconds (0)\n"
     "  --json              print one JSON document instead of tables\n"
+    "  -q, --quiet         print nothing but complaints\n"
+    "  --color WHEN        auto, always or never: nothing of it has one yet (auto)\n"
+    "  --progress WHEN     auto, always or never: auto shows it on a terminal (auto)\n"
     "  --keep FILE         leave the copy as FILE, which must not exist yet\n"
     "  --seed N            of the random choices (1)\n"
     "  -h, --help          print this\n"
@@ -58,6 +61,8 @@ enum option_id {
     SECONDS,
     TRANSFERS,
     POOL,
+    TIMEOUT,
+    COLOR,
     PROGRESS,
     JSON,
     KEEP,
@@ -70,6 +75,9 @@ static const struct option known[] = {
     { "seconds", required_argument, NULL, SECONDS },
     { "transfers", required_argument, NULL, TRANSFERS },
     { "pool", required_argument, NULL, POOL },
+    { "timeout", required_argument, NULL, TIMEOUT },
+    { "color", required_argument, NULL, COLOR },
+    { "quiet", no_argument, NULL, 'q' },
     { "progress", required_argument, NULL, PROGRESS },
     { "json", no_argument, NULL, JSON },
     { "keep", required_argument, NULL, KEEP },
@@ -104,14 +112,16 @@ static int parse_integer(const char *name, const char *text, int64_t least, int6
     return CLI_OK;
 }
 
-static int parse_seconds(const char *text, double *out)
+static int parse_seconds(const char *name, const char *text, double least, double most,
+                         double *out)
 {
     char *end;
     double value = strtod(text, &end);
 
     if (text[0] == '\0' || *end != '\0' || strspn(text, "0123456789.") != strlen(text) ||
-        !(value >= 0.1 && value <= 3600)) {
-        cli_complain("demo: --seconds wants a number from 0.1 to 3600, not '%s'", text);
+        !(value >= least && value <= most)) {
+        cli_complain("demo: --%s wants a number from %g to %.0f, not '%s'", name, least,
+                     most, text);
         return CLI_USAGE;
     }
     *out = value;
@@ -137,7 +147,7 @@ static int parse_kinds(const char *text, const char **kinds)
     return CLI_USAGE;
 }
 
-static int parse_progress(const char *text, enum progress_when *out)
+static int parse_when(const char *name, const char *text, enum progress_when *out)
 {
     if (strcmp(text, "auto") == 0) {
         *out = PROGRESS_AUTO;
@@ -146,7 +156,7 @@ static int parse_progress(const char *text, enum progress_when *out)
     } else if (strcmp(text, "never") == 0) {
         *out = PROGRESS_NEVER;
     } else {
-        cli_complain("demo: --progress wants auto, always or never, not '%s'", text);
+        cli_complain("demo: --%s wants auto, always or never, not '%s'", name, text);
         return CLI_USAGE;
     }
     return CLI_OK;
@@ -154,6 +164,7 @@ static int parse_progress(const char *text, enum progress_when *out)
 
 static int parse_one(struct demo_options *options, int id, bool *has_seconds)
 {
+    enum progress_when color;
     int64_t number = 0;
     int rc = CLI_OK;
 
@@ -168,13 +179,16 @@ static int parse_one(struct demo_options *options, int id, bool *has_seconds)
         break;
     case SECONDS:
         *has_seconds = true;
-        rc = parse_seconds(optarg, &options->seconds);
+        rc = parse_seconds("seconds", optarg, 0.1, 3600, &options->seconds);
         break;
     case TRANSFERS:
         rc = parse_integer("transfers", optarg, 1, 1000000000, &options->transfers);
         break;
     case POOL: rc = parse_kinds(optarg, options->kinds); break;
-    case PROGRESS: rc = parse_progress(optarg, &options->progress); break;
+    case TIMEOUT: rc = parse_seconds("timeout", optarg, 0, 1e6, &options->timeout); break;
+    case COLOR: rc = parse_when("color", optarg, &color); break;
+    case PROGRESS: rc = parse_when("progress", optarg, &options->progress); break;
+    case 'q': options->is_quiet = true; break;
     case JSON: options->is_json = true; break;
     case KEEP: options->keep = optarg; break;
     case SEED:
@@ -200,7 +214,7 @@ int demo_options_parse(struct demo_options *options, int argc, char **argv)
     parse_kinds("all", options->kinds);
     optind = 1;
     opterr = 0;
-    while ((id = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, ":hq", known, NULL)) != -1) {
         if (id == ':')
             return usage("a value is missing behind", argv[optind - 1]);
         if (id == '?')

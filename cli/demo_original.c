@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* https://sqlite.org/src/doc/trunk/src/os.h: what SQLite locks in a database file. */
@@ -236,13 +237,33 @@ static char *names_beside(const char *path)
     return text;
 }
 
-int demo_original_find(struct demo_original *original, const char *name,
+/* Looks until nobody uses it or the time is over. */
+static int await_free(const struct demo_original *original, double timeout,
+                      struct demo_error *error)
+{
+    const struct timespec pause = { 0, 20000000 };
+    const int64_t end_ns = cli_now_ns() + (int64_t)(timeout * 1e9);
+
+    for (;;) {
+        const int answer = demo_original_recheck(original, error);
+
+        if (answer != CLI_BUSY || cli_now_ns() >= end_ns)
+            return answer;
+        *error = (struct demo_error){ .answer = CLI_OK };
+        if (demo_interrupted(error) != CLI_OK)
+            return error->answer;
+        nanosleep(&pause, NULL);
+    }
+}
+
+int demo_original_find(struct demo_original *original, const char *name, double timeout,
                        struct demo_error *error)
 {
     struct stat *file = &original->before.file;
 
     memset(original, 0, sizeof *original);
     original->path = realpath(name, NULL);
+    error->code = original->path == NULL && errno == ENOENT ? LIDO_NOT_FOUND : LIDO_OK;
     if (original->path == NULL || stat(original->path, file) != 0)
         return demo_fail(error, CLI_NO_DATABASE, "'%s' cannot be opened: %s", name,
                          strerror(errno));
@@ -255,7 +276,7 @@ int demo_original_find(struct demo_original *original, const char *name,
                          "'%s' is empty: it is not a database until a table is made in it",
                          name);
     original->before.names = names_beside(original->path);
-    return demo_original_recheck(original, error);
+    return await_free(original, timeout, error);
 }
 
 bool demo_original_is_untouched(const struct demo_original *original, char *difference,

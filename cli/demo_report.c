@@ -134,7 +134,7 @@ void demo_report_json(const struct demo_story *story)
     struct json json = { .out = stdout };
 
     json_object(&json, NULL);
-    json_text(&json, "schema", "lido.demo/1");
+    json_text(&json, "schema", "lido-demo/1");
     json_text(&json, "lido", lido_version());
     json_text(&json, "sqlite", sqlite3_libversion());
     json_text(&json, "database", story->original->path);
@@ -164,17 +164,31 @@ void demo_report_json(const struct demo_story *story)
     json_close(&json);
 }
 
+static int code_of(const struct demo_error *error)
+{
+    if (error->code != LIDO_OK)
+        return error->code;
+    if (error->answer > CLI_SIGNALLED)
+        return LIDO_CANCELLED;
+    switch (error->answer) {
+    case CLI_BUSY: return SQLITE_BUSY;
+    case CLI_NO_DATABASE: return SQLITE_NOTADB;
+    default: return SQLITE_ERROR;
+    }
+}
+
 void demo_report_error(const struct demo_options *options, const struct demo_error *error)
 {
     struct json json = { .out = stdout };
 
-    cli_complain("%s", error->text);
-    if (!options->is_json)
+    cli_complain("demo: %s", error->text);
+    if (!options->is_json || options->is_quiet)
         return;
     json_object(&json, NULL);
-    json_text(&json, "schema", "lido.demo/1");
+    json_text(&json, "schema", "lido-demo/1");
     json_object(&json, "error");
     json_integer(&json, "exit", error->answer);
+    json_text(&json, "code", lido_status_name(code_of(error)));
     json_text(&json, "message", error->text);
     json_close(&json);
     json_close(&json);

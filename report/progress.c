@@ -63,10 +63,14 @@ static size_t make_parts(char parts[][48], const struct progress_state *state)
 
     if (state->fraction >= 0)
         snprintf(parts[n++], 48, "%3d%%", (int)(state->fraction * 100));
-    if (state->done >= 0)
+    if (state->done >= 0 && state->is_bytes)
+        snprintf(parts[n++], 48, "%s", units_bytes(state->done).text);
+    else if (state->done >= 0)
         snprintf(parts[n++], 48, "%s %s", units_count(state->done).text, state->noun);
     if (state->per_s >= 0)
-        snprintf(parts[n++], 48, "%s/s", units_count((int64_t)state->per_s).text);
+        snprintf(parts[n++], 48, "%s/s",
+                 state->is_bytes ? units_bytes((int64_t)state->per_s).text
+                                 : units_count((int64_t)state->per_s).text);
     if (state->waiting >= 0)
         snprintf(parts[n++], 48, "%lld waiting", (long long)state->waiting);
     if (state->left_s >= 0 && state->left_s < 1e7)

@@ -28,6 +28,7 @@ struct progress_state {
     double fraction;  /* of the work that is done, 0 to 1; negative: not known */
     int64_t done;     /* how many are done; negative: not shown */
     const char *noun; /* of what */
+    bool is_bytes;    /* both numbers are bytes, and shown as such, without a noun */
     double per_s;     /* negative: not known */
     int64_t waiting;  /* threads that wait for a connection; negative: not shown */
     double left_s;    /* seconds left; negative: not known */

@@ -31,6 +31,7 @@ has_package()
     fi
     case $1 in
         libcriterion-dev) pkg-config --exists criterion 2> /dev/null ;;
+        libsmartcols-dev) pkg-config --exists smartcols 2> /dev/null ;;
         libsqlite3-dev) pkg-config --exists sqlite3 2> /dev/null ;;
         libzdb-dev) pkg-config --exists zdb 2> /dev/null ;;
         libc6-dev) [ -e /usr/include/stdio.h ] ;;

@@ -7,41 +7,8 @@
 # Usage: test_demo.sh LIDO        (needs python3 with its sqlite3 module; 77: it is not there)
 set -u
 
-lido=$1
-python3 -c 'import sqlite3' 2>/dev/null || exit 77
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-mkdir "$work/data" "$work/tmp"
-export TMPDIR="$work/tmp" TERM=dumb
-cd "$work/data" || exit 1
-failures=0
-
-fail() {
-    printf 'not ok: %s\n' "$1"
-    printf '    exit %s\n' "$code"
-    sed 's/^/    | /' "$work/out" "$work/err"
-    failures=$((failures + 1))
-}
-
-# run ARGUMENT...: leaves the exit code in $code, the output in out and err.
-run() {
-    "$lido" "$@" >"$work/out" 2>"$work/err"
-    code=$?
-}
-
-# expect NAME CODE PATTERN: of the last run, whose output, either stream, has PATTERN; and it
-# has left nothing in the temporary directory.
-expect() {
-    if [ "$code" != "$2" ]; then
-        fail "$1: wanted exit $2"
-    elif ! cat "$work/out" "$work/err" | grep -q -e "$3"; then
-        fail "$1: wanted '$3'"
-    elif [ -n "$(ls -A "$TMPDIR")" ]; then
-        fail "$1: left $(ls -A "$TMPDIR")"
-    else
-        printf 'ok: %s\n' "$1"
-    fi
-}
+# shellcheck source=tests/conformance/tool.sh
+. "$(dirname "$0")/tool.sh"
 
 # The directory and each file in it, with times and contents.
 look() {
@@ -130,7 +97,7 @@ expect 'progress on demand' 0 'ok .*untouched'
 grep -q 'queue  \[' "$work/err" || fail 'progress on demand: a line on stderr'
 
 run demo plain.db --transfers 40 --threads 3 --writers 5 --json --seed 7
-expect 'JSON' 0 '"schema": "lido.demo/1"'
+expect 'JSON' 0 '"schema": "lido-demo/1"'
 python3 - "$work/out" <<'PY' || fail 'JSON: says what happened'
 import json, sys
 told = json.load(open(sys.argv[1]))
@@ -249,26 +216,6 @@ fi
 
 # --- databases in use -------------------------------------------------------------------
 
-# hold FILE STATEMENTS: another process does that and stays until release.
-hold() {
-    coproc HOLDER { exec python3 -u -c '
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
-for statement in sys.argv[2:]:
-    db.execute(statement).fetchone()
-print("ready")
-sys.stdin.read()
-' "$@"; }
-    holder=$HOLDER_PID
-    read -r _ <&"${HOLDER[0]}" || exit 1
-}
-
-release() {
-    local in=${HOLDER[1]}
-    eval "exec $in>&-"
-    wait "$holder" 2>/dev/null
-}
-
 hold clean-wal.db 'INSERT INTO hollow VALUES (1)'
 before=$(look)
 run demo clean-wal.db
@@ -335,7 +282,4 @@ PY
 code=$?
 expect 'Ctrl-C' 130 'interrupted'
 
-if [ "$failures" != 0 ]; then
-    printf '%s of the expectations failed\n' "$failures"
-    exit 1
-fi
+finish

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening: whatever stands in the path is a name, and what is missing is not made.
+ *
+ * Threads: one.
+ */
+#include "cli/open.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int open_pool(struct call *call, const char *path, bool may_create, lido_pool **pool)
+{
+    struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
+    struct lido_url parts = LIDO_URL_INIT;
+    char url[LIDO_URL_LONGEST + 1], whole[4096];
+    struct stat status;
+    int rc;
+
+    *pool = NULL;
+    if (stat(path, &status) != 0 && !(may_create && errno == ENOENT))
+        return lido_fail(&call->err, errno == ENOENT ? LIDO_NOT_FOUND : SQLITE_CANTOPEN,
+                         "%.150s: %s", path, strerror(errno));
+    /* "./" keeps ":memory:" and "file:x" from being more than names. */
+    if (snprintf(whole, sizeof whole, "%s%s", path[0] == '/' ? "" : "./", path) >=
+        (int)sizeof whole)
+        return lido_fail(&call->err, SQLITE_CANTOPEN, "the path is too long");
+    parts.database = whole;
+    options.timeout_ms = call->timeout_ms;
+    rc = lido_url_format(url, sizeof url, &parts, &call->err);
+    return rc == LIDO_OK ? lido_pool_open(pool, url, &options, &call->err) : rc;
+}
+
+bool open_is_same(const char *one, const char *other)
+{
+    struct stat left, right;
+
+    return stat(one, &left) == 0 && stat(other, &right) == 0 &&
+           left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+}
+
+int open_database(struct call *call, lido_pool **pool, struct lido_conn *conn)
+{
+    struct lido_checkout_options checkout = LIDO_CHECKOUT_OPTIONS_INIT;
+    int rc = open_pool(call, call->operands[0], false, pool);
+
+    if (rc != LIDO_OK)
+        return rc;
+    checkout.cancel = call->job.cancel;
+    rc = lido_pool_checkout(*pool, conn, &checkout, &call->err);
+    if (rc != LIDO_OK)
+        lido_pool_free(*pool);
+    return rc;
+}
+
+int open_end(lido_pool *pool, struct lido_conn *conn, int rc)
+{
+    lido_conn_checkin(conn, NULL, NULL);
+    lido_pool_free(pool);
+    return rc;
+}

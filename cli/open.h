@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIDO_CLI_OPEN_H
+#define LIDO_CLI_OPEN_H
+
+/*
+ * A database by its path.
+ */
+#include "cli/command.h"
+
+/* A pool on the file `path`, whose connections wait for locks as --timeout says; nothing is
+   opened yet.  LIDO_NOT_FOUND: there is no such file, unless `may_create`. */
+int open_pool(struct call *call, const char *path, bool may_create, lido_pool **pool);
+/* Are both names of one file that is there? */
+bool open_is_same(const char *one, const char *other);
+/* A pool on the first operand, to be freed, and a lease on it that Ctrl-C ends.
+   LIDO_NOT_FOUND: there is no such file, and none is made. */
+int open_database(struct call *call, lido_pool **pool, struct lido_conn *conn);
+/* Both go.  `rc` is what it answers. */
+int open_end(lido_pool *pool, struct lido_conn *conn, int rc);
+
+#endif
