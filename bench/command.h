@@ -11,6 +11,7 @@
 #define EXIT_USAGE  2
 
 int command_checkout(int argc, char **argv);
+int command_housekeeping(int argc, char **argv);
 int command_statement(int argc, char **argv);
 int command_tune(int argc, char **argv);
 int command_write(int argc, char **argv);

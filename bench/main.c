@@ -20,6 +20,8 @@ static const struct {
     const char *summary;
 } commands[] = {
     { "checkout", command_checkout, "a checkout and check-in, beside a lock and libzdb" },
+    { "housekeeping", command_housekeeping,
+      "backup, dump, load and copy, beside the sqlite3 shell's" },
     { "statement", command_statement,
       "a cached statement and a transaction, beside SQLite's" },
     { "tune", command_tune, "what lido_process_tune() brings, with threads" },

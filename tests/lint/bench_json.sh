@@ -95,6 +95,61 @@ for suffix, threads in (('', 1), ('_2_threads', 2), ('_4_threads', 4)):
     assert abs(ratio * tuned / plain - 1) < 0.01, (suffix, ratio, plain, tuned)
 EOF
 
+# Small files say nothing about speed, but the figures have to fit.
+for shell in sqlite3 "$work/none"; do
+    TMPDIR=$work "$1" housekeeping --rounds 1 --size=5 --rows=5 --big=11 --shell="$shell" --json \
+        > "$work/out.json"
+    python3 - "$work/out.json" <<'EOF'
+import json
+import sys
+
+with open(sys.argv[1], encoding='utf-8') as file:
+    document = json.load(file)
+
+assert document['schema'] == 'lido.bench.housekeeping/1', document['schema']
+has_shell = document['shell_version'] is not None
+cells = {b['run_name']: b for b in document['benchmarks']}
+assert set(cells) == {f'housekeeping/{subject}' for subject in (
+    'backup/lido', 'backup/lido_checked', 'dump/lido', 'load/lido', 'copy/lido', 'copy/bare',
+    'copy_in_file/lido', 'copy_in_file/bare') + (
+    ('backup/shell', 'dump/shell', 'load/shell') if has_shell else ())}, set(cells)
+for name, b in cells.items():
+    assert 0 < b['min'] <= b['real_time'] <= b['max'] and b['cpu_time'] > 0, name
+    if name.endswith('/shell'):
+        assert b['call_time'] is None and b['peak_kb'] is None, name
+    else:
+        assert 0 < b['call_time'] <= b['real_time'] and b['peak_kb'] > 1000, name
+
+ratios = document['ratios']
+for job in ('backup', 'dump', 'load', 'copy', 'copy_in_file'):
+    other = 'bare' if job.startswith('copy') else 'shell'
+    ratio = ratios[f'{job}_to_{other}']
+    if other == 'shell' and not has_shell:
+        assert ratio is None and 'shell' in document['reasons'][f'{job}_to_{other}'], job
+        continue
+    times = [cells[f'housekeeping/{job}/{who}']['real_time'] for who in (other, 'lido')]
+    assert abs(ratio * times[1] / times[0] - 1) < 0.01, (job, ratio)
+assert ratios['backup_under_load_ends'] == 1 and ratios['backup_under_load_writers_p99'] > 0
+assert document['under_load']['writes_with'] > 0
+memory = {m['job']: m for m in document['memory']}
+assert set(memory) == {'backup', 'dump', 'load', 'copy', 'check'}, set(memory)
+assert abs(ratios['peak_memory_growth'] - max(m['growth'] for m in memory.values())) < 0.01
+targets = {t['ratio']: t for t in document['targets']}
+assert ('backup_to_shell' in targets) == has_shell and targets['copy_to_bare']['at_least'] == 0.95
+for name, t in targets.items():
+    met = ratios[name] <= t['at_most'] if 'at_most' in t else ratios[name] >= t['at_least']
+    assert t['met'] is met, name
+EOF
+done
+for wrong in --size=0 --rounds=many --job=dump more; do
+    code=0
+    TMPDIR=$work "$1" housekeeping "$wrong" 2> /dev/null || code=$?
+    if [ "$code" != 2 ]; then
+        echo "housekeeping $wrong answered $code" >&2
+        exit 1
+    fi
+done
+
 # A cell of a fifth of a second says nothing about a gate, but its figures have to fit.
 TMPDIR=$work "$1" write --folder "$work" --seconds 0.2 --json --plot "$work/out.html" \
     > "$work/out.json"
