@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The programs of README.md, each behind <!-- compiled: NAME -->, compile, run in an empty
-# directory and answer 0; and the files that README.md and docs/ link to are there.
+# The programs of README.md and docs/, each behind <!-- compiled: NAME -->, compile, run in an
+# empty directory and answer 0; and the files that README.md and docs/ link to are there.
 #   readme.sh SOURCE_ROOT CC LIBRARY LINK-ARGUMENT...
 set -eu
 root=$1
@@ -17,25 +17,29 @@ complain()
     failed=1
 }
 
-sed -n 's/^<!-- compiled: \([a-z_]*\) -->$/\1/p' "$root/README.md" > "$work/names"
-[ -s "$work/names" ] || complain 'README.md has no program'
-while read -r name; do
-    awk -v mark="<!-- compiled: $name -->" '
-        $0 == mark { is_near = 1; next }
-        is_near && /^```c$/ { is_code = 1; next }
-        is_code && /^```/ { exit }
-        is_code' "$root/README.md" > "$work/$name.c"
-    # $cc may be a command with arguments.
-    # shellcheck disable=SC2086
-    if ! $cc -std=c11 -I"$root/include" -Wall -Wextra -Wpedantic -Werror -o "$work/$name" \
-        "$work/$name.c" "$@"; then
-        complain "$name: the program does not compile"
-        continue
-    fi
-    mkdir "$work/$name.dir"
-    (cd "$work/$name.dir" && "$work/$name") > "$work/said" 2>&1 ||
-        complain "$name: the program answers $?: $(cat "$work/said")"
-done < "$work/names"
+grep -q '^<!-- compiled: ' "$root/README.md" || complain 'README.md has no program'
+for page in "$root"/README.md "$root"/docs/*.md; do
+    of=$(basename "$page" .md)
+    sed -n 's/^<!-- compiled: \([a-z_]*\) -->$/\1/p' "$page" > "$work/names"
+    while read -r name; do
+        program=$work/$of-$name
+        awk -v mark="<!-- compiled: $name -->" '
+            $0 == mark { is_near = 1; next }
+            is_near && /^```c$/ { is_code = 1; next }
+            is_code && /^```/ { exit }
+            is_code' "$page" > "$program.c"
+        # $cc may be a command with arguments.
+        # shellcheck disable=SC2086
+        if ! $cc -std=c11 -I"$root/include" -Wall -Wextra -Wpedantic -Werror -o "$program" \
+            "$program.c" "$@"; then
+            complain "$of, $name: the program does not compile"
+            continue
+        fi
+        mkdir "$program.dir"
+        (cd "$program.dir" && "$program") > "$work/said" 2>&1 ||
+            complain "$of, $name: the program answers $?: $(cat "$work/said")"
+    done < "$work/names"
+done
 
 for page in "$root"/README.md "$root"/docs/*.md; do
     grep -oE '\]\([^)#:]+' "$page" | sed 's/^](//' > "$work/links" || true
