@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -78,8 +79,7 @@ int housekeeping_run_job(const char *name, const char *from, const char *into,
                                 (char *)(uintptr_t)from,
                                 (char *)(uintptr_t)into,
                                 NULL };
-    long long call_ns;
-    long peak_kb;
+    char *at = said, *end = said;
     int ends[2], rc;
 
     snprintf(option, sizeof option, "--job=%s", name);
@@ -87,15 +87,14 @@ int housekeeping_run_job(const char *name, const char *from, const char *into,
         return lido_fail(err, SQLITE_ERROR, "could not make a pipe: %s", strerror(errno));
     rc = run("/proc/self/exe", arguments, ends[1], out, err);
     close(ends[1]);
-    if (rc == LIDO_OK && (read(ends[0], said, sizeof said - 1) <= 0 ||
-                          sscanf(said, "%lld %ld", &call_ns, &peak_kb) != 2))
-        rc = lido_fail(err, SQLITE_ERROR, "the job %s said nothing", name);
+    if (rc == LIDO_OK && read(ends[0], said, sizeof said - 1) > 0) {
+        out->call_ns = (double)strtoll(said, &at, 10);
+        out->peak_kb = (double)strtol(at, &end, 10);
+    }
     close(ends[0]);
-    if (rc != LIDO_OK)
-        return rc;
-    out->call_ns = (double)call_ns;
-    out->peak_kb = (double)peak_kb;
-    return LIDO_OK;
+    if (rc == LIDO_OK && (at == said || end == at))
+        rc = lido_fail(err, SQLITE_ERROR, "the job %s said nothing", name);
+    return rc;
 }
 
 int housekeeping_run_shell(const char *shell, const char *const arguments[3],

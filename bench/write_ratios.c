@@ -40,7 +40,7 @@ enum rule {
     {                                                                                      \
         WRITE_FULL1MS, kind, 2, WRITE_PROCESSES                                            \
     }
-#define NONE -1
+#define NONE (-1)
 
 static const struct definition {
     const char *name;

@@ -312,10 +312,14 @@ _Noreturn void write_work(const struct write_spec *spec, struct write_shared *sh
     struct lido_error err = LIDO_ERROR_INIT;
     struct worker *workers = calloc(spec->threads, sizeof *workers);
     pthread_t thread;
-    int rc = workers == NULL ? lido_fail(&err, SQLITE_NOMEM, "out of memory") : LIDO_OK;
+    int rc = LIDO_OK;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would kill it */
-    if (rc == LIDO_OK && is_first)
+    if (workers == NULL) {
+        lido_fail(&err, SQLITE_NOMEM, "out of memory");
+        give_up(shared, &err);
+    }
+    if (is_first)
         rc = make_table(spec, path, &err);
     if (rc == LIDO_OK)
         rc = open_workers(workers, spec, path, path_of_url, &err);

@@ -44,18 +44,20 @@ static struct lido_table_result done = LIDO_TABLE_RESULT_INIT;
 /* The names between the commas, after those that were given before. */
 static int add_columns(const char *names)
 {
-    const char **all = (const char **)(uintptr_t)wanted.columns;
-    char *own = strdup(names), *next = own;
+    const char **all;
+    size_t count = wanted.column_count + 1;
+    char *next;
 
-    for (char *name = next; own != NULL && (name = strsep(&next, ",")) != NULL;) {
-        const char **more = realloc(all, (wanted.column_count + 1) * sizeof *all);
-
-        if (more == NULL)
-            return CLI_FAILED;
-        wanted.columns = all = more;
-        all[wanted.column_count++] = name;
-    }
-    return own != NULL ? CLI_OK : CLI_FAILED;
+    for (const char *at = names; *at != '\0'; at++)
+        count += *at == ',';
+    all = realloc((void *)(uintptr_t)wanted.columns, count * sizeof *all);
+    if (all == NULL)
+        return CLI_FAILED;
+    wanted.columns = all;
+    next = strdup(names);
+    while (next != NULL)
+        all[wanted.column_count++] = strsep(&next, ",");
+    return wanted.column_count == count ? CLI_OK : CLI_FAILED;
 }
 
 static int option(struct call *call, int id, const char *value)

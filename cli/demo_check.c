@@ -145,13 +145,13 @@ int demo_check_copy(struct demo_checks *checks, const struct demo_copy *copy,
     rc = ask(db, sqlite3_mprintf("SELECT sum(balance) FROM main.%s", copy->accounts), text,
              sizeof text);
     demo_checks_add(checks, NULL, "the sum of all accounts is what it was",
-                    rc == SQLITE_OK && atoll(text) == sum, "%s of %lld",
+                    rc == SQLITE_OK && strtoll(text, NULL, 10) == sum, "%s of %lld",
                     rc == SQLITE_OK ? text : sqlite3_errmsg(db), sum);
 
     rc = ask(db, sqlite3_mprintf("SELECT count(*) FROM main.%s", copy->ledger), text,
              sizeof text);
     demo_checks_add(checks, NULL, "the ledger has every commit, and no other",
-                    rc == SQLITE_OK && atoll(text) == transfers, "%s of %lld",
+                    rc == SQLITE_OK && strtoll(text, NULL, 10) == transfers, "%s of %lld",
                     rc == SQLITE_OK ? text : sqlite3_errmsg(db), (long long)transfers);
 
     rc = ask(db,

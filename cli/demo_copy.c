@@ -34,7 +34,7 @@ char *demo_uri(const char *scheme, const char *path, const char *query)
         else
             at += sprintf(at, "%%%02X", (unsigned char)*path);
     }
-    strcpy(at, query);
+    memcpy(at, query, strlen(query) + 1);
     return uri;
 }
 
@@ -139,7 +139,8 @@ static int make_dir(struct demo_copy *copy, struct demo_error *error)
     copy->dir = dir;
     if (asprintf(&copy->path, "%s/copy.db", dir) < 0) {
         copy->path = NULL;
-        return demo_fail(error, CLI_FAILED, "out of memory");
+        demo_fail(error, CLI_FAILED, "out of memory");
+        return CLI_FAILED;
     }
     return CLI_OK;
 }

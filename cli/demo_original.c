@@ -224,7 +224,8 @@ static char *names_beside(const char *path)
     if (text != NULL) {
         char *at = text;
 
-        qsort(names, n, sizeof *names, compare_names);
+        if (n > 1)
+            qsort(names, n, sizeof *names, compare_names);
         for (size_t i = 0; i < n; i++)
             at += sprintf(at, "%s\n", names[i]);
     }

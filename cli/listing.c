@@ -10,6 +10,7 @@
  */
 #include "cli/listing.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,7 @@ void listing_print(FILE *out, const struct listing *listing, bool has_color)
     const size_t columns = strlen(listing->sides);
     size_t widths[LISTING_COLUMNS] = { 0 };
 
+    assert(columns >= 1 && columns <= LISTING_COLUMNS);
     if (isatty(fileno(out)) && listing_print_terminal(out, listing, has_color))
         return;
     for (size_t i = 0; i < columns; i++)

@@ -16,7 +16,7 @@
 
 #define THREADS   4
 #define TRANSFERS 25
-#define MONEY     100
+#define MONEY     100LL
 
 struct transfer {
     int64_t from, to, amount;
@@ -105,6 +105,6 @@ int main(int argc, char **argv)
     if (rc != LIDO_OK)
         puts(err.text);
     else
-        printf("%lld of %d are there\n", (long long)sum, 3 * MONEY);
+        printf("%lld of %lld are there\n", (long long)sum, 3 * MONEY);
     return sum != 3 * MONEY;
 }

@@ -69,7 +69,7 @@ static int import_all(const struct lido_conn *conn, int *kept, struct lido_error
 static int read_number(void *out, int columns, char **values, char **names)
 {
     (void)columns, (void)names;
-    *(int *)out = values[0] != NULL ? atoi(values[0]) : -1;
+    *(int *)out = values[0] != NULL ? (int)strtol(values[0], NULL, 10) : -1;
     return 0;
 }
 
