@@ -17,13 +17,18 @@
  */
 #include "housekeeping/stored.h"
 
+#include "base/sync.h"
+
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define HEADER_SIZE 100
+#define LOCK_MS     5000
+#define NAP_MS      10
 
 static int connect(struct lido__stored *stored, const char *path, bool is_immutable,
                    struct lido_error *err)
@@ -79,6 +84,19 @@ static int look(struct lido__stored *stored, const char *path, bool *is_wal,
     return LIDO_OK;
 }
 
+/* SQLite's own wait would not hear that the job is to end. */
+static int wait_for_lock(void *ctx, int count)
+{
+    const struct lido__stored *stored = ctx;
+
+    (void)count;
+    if (lido__wait_ns(NULL) >= stored->deadline_ns ||
+        lido__work_check(stored->work, NULL) != LIDO_OK)
+        return 0;
+    poll(NULL, 0, NAP_MS);
+    return 1;
+}
+
 /* A read transaction: what others write from now on is not seen. */
 static int pin(struct lido__stored *stored, const char *path, struct lido_error *err)
 {
@@ -87,6 +105,8 @@ static int pin(struct lido__stored *stored, const char *path, struct lido_error 
 
     if (rc == SQLITE_OK)
         return LIDO_OK;
+    if ((rc & 0xff) == SQLITE_BUSY && lido__work_check(stored->work, NULL) != LIDO_OK)
+        return lido__work_check(stored->work, err);
     if (sqlite3_extended_errcode(stored->db) == SQLITE_READONLY_ROLLBACK)
         return lido_fail(err, SQLITE_READONLY_ROLLBACK,
                          "%.150s has a journal of a transaction that did not end: open it "
@@ -120,7 +140,8 @@ int lido__stored_open(struct lido__stored *stored, const char *path,
     bool is_wal = false;
     int rc;
 
-    *stored = (struct lido__stored){ 0 };
+    *stored = (struct lido__stored){ .work = work,
+                                     .deadline_ns = lido__deadline_ns(NULL, LOCK_MS) };
     if (stat(path, &status) != 0) {
         rc = lido_fail(err, SQLITE_CANTOPEN, "%.150s: %s", path,
                        lido__reason(errno, (char[LIDO__REASON_SIZE]){ 0 }));
@@ -139,12 +160,8 @@ int lido__stored_open(struct lido__stored *stored, const char *path,
         lido__stored_close(stored);
         rc = connect(stored, path, false, err);
         stored->has_lock = true;
-        if (rc == LIDO_OK) {
-            int64_t left_ms = lido__work_left_ms(work);
-
-            sqlite3_busy_timeout(stored->db,
-                                 left_ms >= 0 && left_ms < 5000 ? (int)left_ms : 5000);
-        }
+        if (rc == LIDO_OK)
+            sqlite3_busy_handler(stored->db, wait_for_lock, stored);
     }
     if (rc == LIDO_OK)
         sqlite3_collation_needed(stored->db, NULL, know_collation);

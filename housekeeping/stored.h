@@ -16,11 +16,14 @@ struct lido__stored {
     unsigned page_size;
     int encoding;  /* of texts: SQLITE_UTF8, SQLITE_UTF16LE, SQLITE_UTF16BE; 0: not said */
     bool has_lock; /* else nobody is kept from writing it */
-    struct stat status; /* as it was opened */
+    struct stat status;      /* as it was opened */
+    struct lido__work *work; /* whose end ends a wait for a lock, as this time does: */
+    int64_t deadline_ns;
 };
 
 /* Opens the file by its absolute name for reading, and pins what it holds now.  It must be one
-   of SQLite's: not missing, empty, or anything else. */
+   of SQLite's: not missing, empty, or anything else.  It waits up to 5 s for a lock of others;
+   `stored` stays where it is, and `work` is there, until it is closed. */
 int lido__stored_open(struct lido__stored *stored, const char *path,
                       struct lido__work *work, struct lido_error *err);
 void lido__stored_close(struct lido__stored *stored);

@@ -91,6 +91,24 @@ Test(restore_refused, of_a_file_that_has_to_be_rolled_back_changes_nothing)
     }
 }
 
+Test(restore_refused, of_a_file_that_is_locked_ends_with_the_job)
+{
+    sqlite3 *db;
+
+    cr_assert_eq(sqlite3_open("new.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    job.timeout_ms = 20;
+    cr_expect_eq(restore("new.db"), LIDO_TXN_TIMEOUT, "%s", err.text);
+    cr_expect_eq(err.code, LIDO_TXN_TIMEOUT, "%s", err.text);
+    job.timeout_ms = -1;
+    cr_assert_eq(lido_cancel_new(&job.cancel, &err), LIDO_OK);
+    cr_assert_eq(lido_cancel_fire(job.cancel, &err), LIDO_OK);
+    cr_expect_eq(restore("new.db"), LIDO_CANCELLED, "%s", err.text);
+    lido_cancel_free(job.cancel);
+    sqlite3_close(db);
+    expect_old();
+}
+
 Test(restore_refused, of_another_page_size_changes_nothing)
 {
     make("small.db", "delete", 1024, 300, "new");
