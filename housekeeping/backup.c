@@ -197,6 +197,9 @@ static int copy_vacuum(struct backup *backup, struct lido_error *err)
     if (rc == LIDO_OK)
         rc = lido_stmt_step(&stmt, err);
     lido_stmt_finalize(&stmt, NULL);
+    /* Of a damaged schema it says that the copy could not be opened. */
+    if ((rc & 0xff) == SQLITE_CORRUPT && read_schema(backup, NULL) != LIDO_OK)
+        return read_schema(backup, err);
     if (rc != SQLITE_DONE)
         return lido__seat_judge(&backup->seat, rc, err);
     /* It passes by that a file is shorter than its header says.  Asked afterwards, for the

@@ -47,6 +47,19 @@ Test(backup_refused, of_a_damaged_database_is_refused_unless_unchecked)
     cr_expect_eq(result.is_checked, 0);
 }
 
+Test(backup_refused, of_a_file_that_was_cut_says_so_by_every_method)
+{
+    lido_pool_free(pool);
+    cr_assert_eq(truncate("a.db", 2 * 4096), 0);
+    pool = open_url("sqlite:///a.db");
+    for (int method = LIDO_BACKUP_ONLINE; method <= LIDO_BACKUP_COPY; method++) {
+        options.method = method;
+        cr_expect_eq(backup("copy.db") & 0xff, SQLITE_CORRUPT, "%d: %s", method, err.text);
+        cr_expect_not_null(strstr(err.text, "malformed"), "%d: %s", method, err.text);
+        expect_nothing("copy.db");
+    }
+}
+
 Test(backup_refused, of_what_is_no_database_is_refused)
 {
     write_file("text.db", "this is a text, and no database, however long it may be; "
