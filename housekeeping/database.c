@@ -49,18 +49,26 @@ int lido__database_check(struct lido_database at, struct lido_error *err)
     return LIDO_OK;
 }
 
-/* Where it is absent a pool would make one, without a word. */
-static int expect_there(const char *path, struct lido_error *err)
+/* Where it is absent a pool would make one, without a word.  To open a pipe that may only be
+   read waits for one who writes it, and nothing ends that. */
+static int expect_file(const char *path, bool may_create, struct lido_error *err)
 {
     struct stat status;
-    int rc;
+    int rc, number;
 
     if (stat(path, &status) == 0)
+        return S_ISREG(status.st_mode)
+                   ? LIDO_OK
+                   : lido_fail(err, SQLITE_CANTOPEN, "%.150s is a %s, and no database",
+                               path, S_ISDIR(status.st_mode) ? "folder" : "special file");
+    if (may_create)
         return LIDO_OK;
-    rc = lido_fail(err, errno == ENOENT ? LIDO_NOT_FOUND : SQLITE_CANTOPEN, "%.150s: %s",
-                   path, lido__reason(errno, (char[LIDO__REASON_SIZE]){ 0 }));
+    number = errno;
+    rc = lido_fail(
+        err, number == ENOENT || number == ENOTDIR ? LIDO_NOT_FOUND : SQLITE_CANTOPEN,
+        "%.150s: %s", path, lido__reason(number, (char[LIDO__REASON_SIZE]){ 0 }));
     if (err != NULL)
-        err->sys_errno = errno;
+        err->sys_errno = number;
     return rc;
 }
 
@@ -124,15 +132,16 @@ static int open_url(const char *text, bool may_create,
     if (rc != LIDO_OK)
         return rc;
     is_hidden = strncmp(url->database, "file:", 5) == 0 || value_of(url, "vfs") != NULL;
-    if (may_create || strcmp(url->driver, "sqlite") != 0 || url->database[0] == '\0' ||
+    if (strcmp(url->driver, "sqlite") != 0 || url->database[0] == '\0' ||
         strcmp(url->database, ":memory:") == 0 ||
         (value_of(url, "mode") != NULL &&
          (is_hidden || strcmp(value_of(url, "mode"), "memory") == 0))) {
         rc = lido_pool_open(pool, text, options, err);
     } else if (is_hidden) {
-        rc = open_existing(url, options, pool, err);
+        rc = may_create ? lido_pool_open(pool, text, options, err)
+                        : open_existing(url, options, pool, err);
     } else {
-        rc = expect_there(url->database, err);
+        rc = expect_file(url->database, may_create, err);
         if (rc == LIDO_OK)
             rc = lido_pool_open(pool, text, options, err);
     }
@@ -153,6 +162,6 @@ int lido__database_pool(struct lido_database at, bool may_create, int64_t timeou
     options.timeout_ms = timeout_ms;
     if (at.url != NULL)
         return open_url(at.url, may_create, &options, pool, err);
-    rc = may_create ? LIDO_OK : expect_there(at.path, err);
+    rc = expect_file(at.path, may_create, err);
     return rc == LIDO_OK ? open_path(at.path, &options, pool, err) : rc;
 }

@@ -21,7 +21,9 @@
 extern "C" {
 #endif
 
-/* A database: one of the three is set.  lido_at_path() and the others make one. */
+/* A database: one of the three is set.  lido_at_path() and the others make one.  At a path, or
+   the path in a URL, is a regular file or a link to one: a folder, a pipe or a device is not
+   opened, and but for lido_check(), which has a verdict, the answer is SQLITE_CANTOPEN. */
 struct lido_database {
     const char *path; /* a file, by its name in the file system */
     const char *url;  /* what lido_pool_open() takes: a pool is opened for the job alone */

@@ -174,6 +174,29 @@ Test(job, a_database_is_one_of_three)
     cr_expect_eq(open_at(lido_at_path("/nowhere/at/all.db"), false, &pool, &is_own),
                  LIDO_NOT_FOUND);
     cr_expect_not_null(strstr(err.text, "/nowhere/at/all.db"), "%s", err.text);
+    cr_expect_eq(open_at(lido_at_path("/dev/null/x"), false, &pool, &is_own),
+                 LIDO_NOT_FOUND, "%s", err.text);
+}
+
+/* To open a pipe may wait for ever, and a device is not empty. */
+Test(job, what_is_no_file_is_not_opened)
+{
+    static const char *const paths[] = { "/", "/dev/null" };
+    static const char *const urls[] = { "sqlite:////", "sqlite:////dev/null" };
+    static const char *const whats[] = { "/ is a folder", "/dev/null is a special file" };
+    lido_pool *pool;
+    bool is_own;
+
+    for (int i = 0; i < 4; i++) {
+        const bool may_create = i / 2 != 0;
+
+        cr_expect_eq(open_at(lido_at_path(paths[i % 2]), may_create, &pool, &is_own),
+                     SQLITE_CANTOPEN, "%s", err.text);
+        cr_expect_not_null(strstr(err.text, whats[i % 2]), "%s", err.text);
+        cr_expect_eq(open_at(lido_at_url(urls[i % 2]), may_create, &pool, &is_own),
+                     SQLITE_CANTOPEN, "%s", err.text);
+        cr_expect_not_null(strstr(err.text, whats[i % 2]), "%s", err.text);
+    }
 }
 
 Test(job, a_pool_is_the_hosts_and_a_url_gets_one_of_its_own)
