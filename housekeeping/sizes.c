@@ -10,6 +10,8 @@
  */
 #include "housekeeping/upkeep.h"
 
+#include "base/text.h"
+
 #include <lido/stmt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,8 @@ struct walk {
     struct lido_size now; /* of the object under way */
     char *name;           /* its own copy, from sqlite3_malloc(); NULL: none yet */
     uint64_t seen;        /* pages */
+    int ended;            /* what `each` answered, if that was not LIDO_OK */
+    struct lido_error why;
 };
 
 struct answer {
@@ -29,26 +33,30 @@ struct answer {
     bool is_told;
 };
 
-static int tell(struct walk *walk, const char *kind, const char *table,
-                struct lido_error *err)
+/* SQLITE_DONE: `each` has ended it, by whatever code, and it ends the query too; to that some
+   codes would mean something else. */
+static int tell(struct walk *walk, const char *kind, const char *table)
 {
     walk->now.name = walk->name;
     walk->now.kind = kind;
     walk->now.table = table;
     walk->total.objects++;
-    return walk->each != NULL ? walk->each(walk->ctx, &walk->now, err) : LIDO_OK;
+    if (walk->each != NULL)
+        walk->ended = walk->each(walk->ctx, &walk->now, &walk->why);
+    return walk->ended == LIDO_OK ? LIDO_OK : SQLITE_DONE;
 }
 
 static int tell_known(void *ctx, const struct lido_stmt *row, struct lido_error *err)
 {
     struct answer *answer = ctx;
 
+    (void)err;
     answer->is_told = true;
-    return tell(answer->walk, lido_stmt_text(row, 0, NULL), lido_stmt_text(row, 1, NULL),
-                err);
+    return tell(answer->walk, lido_stmt_text(row, 0, NULL), lido_stmt_text(row, 1, NULL));
 }
 
-/* The object is complete: what is it?  The schema's own table is the one that is not in it. */
+/* The object is complete: what is it?  The schema's own table is the one that is not in it.
+   SQLITE_DONE as above. */
 static int finish(struct walk *walk, struct lido_error *err)
 {
     struct answer answer = { walk, false };
@@ -62,10 +70,10 @@ static int finish(struct walk *walk, struct lido_error *err)
         "SELECT type, tbl_name FROM main.sqlite_schema WHERE name = ? AND rootpage <> 0",
         &name, 1, tell_known, &answer, err);
     if (rc == LIDO_OK && !answer.is_told)
-        rc = tell(walk, "table", walk->name, err);
+        rc = tell(walk, "table", walk->name);
     sqlite3_free(walk->name);
     walk->name = NULL;
-    return rc;
+    return rc == LIDO_OK && walk->ended != LIDO_OK ? SQLITE_DONE : rc;
 }
 
 static int add_page(void *ctx, const struct lido_stmt *row, struct lido_error *err)
@@ -113,9 +121,11 @@ static int measure(struct walk *walk, struct lido_error *err)
                          " WHERE schema = 'main' AND aggregate = 0 ORDER BY name",
                          NULL, 0, add_page, walk, err);
     rc = lido__upkeep_judge(upkeep, rc, err);
-    if (rc == LIDO_OK)
+    if (rc == LIDO_OK && walk->ended == LIDO_OK)
         rc = finish(walk, err);
     sqlite3_free(walk->name);
+    if (walk->ended != LIDO_OK)
+        return lido__fail_by_host(err, walk->ended, &walk->why);
     return rc == LIDO_OK ? lido__work_done(&upkeep->work, err) : rc;
 }
 

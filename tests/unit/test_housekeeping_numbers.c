@@ -235,3 +235,100 @@ Test(housekeeping_numbers, each_has_its_answer)
             expect_refused(number->name, "", rc, run_with(number, NULL), number->code);
     }
 }
+
+/* --- numbers that a function of the host's answers ---------------------------------------- */
+
+static int calls_left;
+
+static int answer_number(void *code, const struct lido_progress *now,
+                         struct lido_error *why)
+{
+    (void)now, (void)why;
+    return --calls_left == 0 ? *(int *)code : LIDO_OK;
+}
+
+/* Answers it at the nth call; false: there were fewer. */
+static bool expect_ended_by(const char *name, int (*run)(struct lido_error *why), int code,
+                            int nth, bool may_be_late)
+{
+    int rc;
+
+    give_defaults();
+    given.job.progress = answer_number;
+    given.job.progress_ctx = &code;
+    calls_left = nth;
+    rc = run(&err);
+    if (calls_left > 0 || (rc == LIDO_OK && may_be_late)) {
+        expect_done(name, rc);
+        return calls_left <= 0;
+    }
+    expect_refused(name, lido_status_name(code), rc, code, code);
+    return true;
+}
+
+Test(housekeeping_numbers, of_a_progress_function_are_the_answer)
+{
+    static const int codes[] = { SQLITE_DONE,    SQLITE_ROW,
+                                 SQLITE_BUSY,    SQLITE_LOCKED,
+                                 SQLITE_CORRUPT, SQLITE_INTERRUPT,
+                                 SQLITE_FULL,    LIDO_STALE,
+                                 SQLITE_NOTADB,  -1,
+                                 12345,          LIDO_NOT_FOUND };
+    static const struct {
+        const char *name;
+        int (*run)(struct lido_error *why);
+        bool may_be_late; /* told that it is done, it has changed what it was to */
+    } runs[] = {
+        { "check", run_check, false },      { "backup", run_backup, false },
+        { "restore", run_restore, true },   { "dump", run_dump, false },
+        { "load", run_load, false },        { "table backup", run_table, false },
+        { "rename", run_rename, false },    { "copy", run_copy, false },
+        { "vacuum", run_vacuum, true },     { "vacuum some", run_vacuum_some, true },
+        { "optimize", run_optimize, true }, { "checkpoint", run_checkpoint, true },
+        { "sizes", run_sizes, false },
+    };
+
+    for (size_t r = 0; r < sizeof runs / sizeof runs[0]; r++)
+        for (size_t c = 0; c < sizeof codes / sizeof codes[0]; c++)
+            for (int nth = 1; expect_ended_by(runs[r].name, runs[r].run, codes[c], nth,
+                                              runs[r].may_be_late);
+                 nth++)
+                cr_assert_lt(nth, 50, "%s", runs[r].name);
+}
+
+static int answer_size(void *code, const struct lido_size *object, struct lido_error *why)
+{
+    (void)object, (void)why;
+    return --calls_left == 0 ? *(int *)code : LIDO_OK;
+}
+
+static int answer_table(void *code, const struct lido_table_info *table,
+                        struct lido_error *why)
+{
+    (void)table, (void)why;
+    return --calls_left == 0 ? *(int *)code : LIDO_OK;
+}
+
+Test(housekeeping_numbers, of_who_is_told_are_the_answer)
+{
+    static int codes[] = { SQLITE_DONE, SQLITE_ROW, SQLITE_BUSY, SQLITE_INTERRUPT, -1 };
+    const struct lido_database at = lido_at_path("a.db");
+
+    for (size_t c = 0; c < sizeof codes / sizeof codes[0]; c++)
+        for (int nth = 1; nth <= 2; nth++) {
+            const char *name = lido_status_name(codes[c]);
+            int rc;
+
+            calls_left = nth;
+            rc = lido_sizes(at, answer_size, &codes[c], NULL, NULL, &err);
+            cr_expect_eq(calls_left, 0, "%s: it went on", name);
+            expect_refused("sizes", name, rc, rc, codes[c]);
+            calls_left = nth;
+            rc = lido_table_list(at, NULL, 0, answer_table, &codes[c], &err);
+            cr_expect_eq(calls_left, 0, "%s: it went on", name);
+            if (codes[c] == SQLITE_DONE)
+                expect_done("list", rc);
+            else
+                expect_refused("list", name, rc, rc, codes[c]);
+        }
+}
