@@ -54,7 +54,8 @@ struct lido_check_options {
     int depth;        /* LIDO_DEPTH_... (LIDO_DEPTH_SCHEMA) */
     int foreign_keys; /* not 0: PRAGMA foreign_key_check too; not with the header (0) */
     int max_problems; /* how many are told, at least 1 (100) */
-    int64_t lock_timeout_ms; /* how long to wait for a lock of others (1000) */
+    int64_t
+        lock_timeout_ms; /* how long to wait for a lock of others; -1: for ever (1000) */
     const char *copy_folder; /* where copies go; NULL: TMPDIR, or else /tmp (NULL) */
 
     /* Called for each problem with one line, when all was read, on the calling thread, with no
@@ -121,9 +122,9 @@ struct lido_check {
  * Ownership: borrows everything until it returns.
  * Threads:   any.  The process is forked, all signals blocked in the child; a host that
  *            waits for any child may meet this one.
- * Fails:     SQLITE_MISUSE (no database or more than one, a size that is none, a URL of
- *            another driver), LIDO_BAD_OPTION, LIDO_BAD_URL, SQLITE_TOOBIG (a path too
- *            long), LIDO_FORKED, LIDO_CANCELLED, LIDO_TXN_TIMEOUT, SQLITE_NOMEM,
+ * Fails:     SQLITE_MISUSE (no database or more than one, a size that is none, a URL or
+ *            a pool of another driver), LIDO_BAD_OPTION, LIDO_BAD_URL, SQLITE_TOOBIG (a path
+ *            too long), LIDO_FORKED, LIDO_CANCELLED, LIDO_TXN_TIMEOUT, SQLITE_NOMEM,
  *            SQLITE_FULL (no room for the copy), SQLITE_CANTOPEN, SQLITE_IOERR (the copy,
  *            the pipe or the child failed); as lido_pool_checkout(); what `problem` or the
  *            job's progress said.  Then *out is as LIDO_CHECK_INIT made it.

@@ -85,7 +85,8 @@ LIDO_API int lido_dump(struct lido_database at, const struct lido_dump_options *
  * Ownership: on success give *out to lido_dump_free(); on failure *out is NULL.  Options are
  *            copied, the job's functions and token borrowed until it is freed.  *text is lent
  *            until the next call.
- * Threads:   lido_dump_new(): any; the others: the one that made it.
+ * Threads:   lido_dump_new(): any; the others: the one that made it, until the end or an error,
+ *            and then one at a time.
  * Fails:     as lido_dump(); LIDO_WRONG_THREAD, LIDO_FORKED.
  */
 struct lido_dump;
@@ -94,7 +95,8 @@ LIDO_API int lido_dump_new(struct lido_dump **out, struct lido_database at,
                            struct lido_error *err) LIDO_CHECKED;
 LIDO_API int lido_dump_next(struct lido_dump *dump, const char **text, size_t *length,
                             struct lido_error *err) LIDO_CHECKED;
-/* NULL, or by another thread or a child of fork(): does nothing. */
+/* NULL: does nothing.  Nor does it by another thread or in a child of fork() before the dump is
+   over, which its own thread is then to free; one that is over is freed by any. */
 LIDO_API void lido_dump_free(struct lido_dump *dump);
 
 struct lido_load_options {

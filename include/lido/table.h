@@ -40,7 +40,8 @@ extern "C" {
  * Ownership: borrows everything until it returns.
  * Threads:   any; of a lease the one that checked it out.
  * Fails:     LIDO_NOT_FOUND (no such schema; no such file), SQLITE_MISUSE, LIDO_BAD_OPTION (no
- *            such kind); as lido_pool_checkout() and lido_stmt_step().
+ *            such kind), LIDO_BAD_TEXT (a name that is no UTF-8); as lido_pool_open(),
+ *            lido_pool_checkout() and lido_stmt_step().
  */
 LIDO_API int lido_table_exists(struct lido_database at, const char *schema,
                                const char *name, int kinds, int *kind,
@@ -143,9 +144,9 @@ struct lido_table_backup_options {
  *            it is a view, a virtual table or SQLite's own; something in its text does not
  *            work), SQLITE_BUSY, SQLITE_FULL, SQLITE_READONLY, LIDO_IN_TXN (of a pool whose
  *            leases share the connection), LIDO_CANCELLED, LIDO_TXN_TIMEOUT, SQLITE_MISUSE,
- *            LIDO_BAD_OPTION; LIDO_TXN_OVER (SQLite rolled back by itself, for lack of
- *            memory), LIDO_STALE (a hook ended the lease); what `progress` returned; as
- *            lido_pool_checkout(),
+ *            LIDO_BAD_OPTION, LIDO_BAD_TEXT (a name that is no UTF-8); LIDO_TXN_OVER (SQLite
+ *            rolled back by itself, for lack of memory), LIDO_STALE (a hook ended the lease);
+ *            what `progress` returned; as lido_pool_open(), lido_pool_checkout(),
  *            lido_txn_begin() and lido_txn_commit().
  */
 LIDO_API int lido_table_backup(struct lido_database at, const char *table,

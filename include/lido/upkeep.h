@@ -67,8 +67,9 @@ struct lido_vacuum_report {
  * Fails:     SQLITE_BUSY (a lock was not free in time), SQLITE_FULL, SQLITE_NOTADB,
  *            SQLITE_CORRUPT, SQLITE_READONLY, SQLITE_CANTOPEN, LIDO_NOT_FOUND (no such file),
  *            LIDO_CANCELLED, LIDO_TXN_TIMEOUT, what `progress` answered; LIDO_DEADLOCK (this
- *            thread has the gate); LIDO_SETTING (auto_vacuum is none); LIDO_BAD_OPTION,
- *            SQLITE_MISUSE; as lido_pool_open() and lido_pool_checkout().
+ *            thread has the gate), LIDO_IN_TXN, or of VACUUM SQLITE_ERROR (it has a
+ *            transaction open on the connection); LIDO_SETTING (auto_vacuum is none);
+ *            LIDO_BAD_OPTION, SQLITE_MISUSE; as lido_pool_open() and lido_pool_checkout().
  */
 LIDO_API int lido_vacuum(struct lido_database at, struct lido_vacuum_report *report,
                          const struct lido_upkeep_options *options,

@@ -397,6 +397,41 @@ Test(housekeeping_arguments, a_dump_outlives_its_pool)
     lido_dump_free(NULL);
 }
 
+static void *free_elsewhere(void *dump)
+{
+    const char *text;
+
+    lido_dump_free(dump); /* it is not over: this does nothing */
+    return (void *)(intptr_t)lido_dump_next(dump, &text, NULL, NULL);
+}
+
+static void *free_over(void *dump)
+{
+    const char *text;
+    const int rc = lido_dump_next(dump, &text, NULL, NULL);
+
+    lido_dump_free(dump); /* or a leak is reported */
+    return (void *)(intptr_t)rc;
+}
+
+Test(housekeeping_arguments, a_dump_that_is_over_is_freed_by_any_thread)
+{
+    struct lido_dump *dump;
+    const char *text;
+    pthread_t thread;
+    void *rc;
+
+    cr_assert_eq(lido_dump_new(&dump, lido_at_path("a.db"), NULL, &err), LIDO_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, free_elsewhere, dump), 0);
+    pthread_join(thread, &rc);
+    cr_expect_eq((intptr_t)rc, LIDO_WRONG_THREAD);
+    while (lido_dump_next(dump, &text, NULL, &err) == SQLITE_ROW)
+        continue;
+    cr_assert_eq(pthread_create(&thread, NULL, free_over, dump), 0);
+    pthread_join(thread, &rc);
+    cr_expect_eq((intptr_t)rc, SQLITE_DONE);
+}
+
 Test(housekeeping_arguments, nothing_where_something_is_wanted)
 {
     const struct lido_database a = lido_at_path("a.db");
