@@ -121,12 +121,29 @@ static void put_back(struct lido__seat *seat)
         lido__work_watch_lease(NULL, &seat->conn);
 }
 
+/*
+ * After a write that failed, as on a full disk, SQLite leaves the journal to the next who
+ * reads, and what was written takes room until then: so the seat reads itself.
+ */
+static void undo_now(struct lido__seat *seat)
+{
+    if (lido_conn_sqlite(&seat->conn) == seat->db)
+        (void)sqlite3_exec(seat->db, "PRAGMA main.schema_version", NULL, NULL, NULL);
+}
+
 void lido__seat_leave(struct lido__seat *seat)
 {
+    int last = SQLITE_OK; /* of SQLite, before the rollback says that it went well */
+
     put_back(seat);
-    if (seat->is_begun)
+    if (seat->is_begun) {
+        if (lido_conn_sqlite(&seat->conn) == seat->db)
+            last = sqlite3_errcode(seat->db) & 0xff;
         lido_txn_rollback(&seat->conn, NULL);
+    }
     seat->is_begun = false;
+    if (last == SQLITE_FULL || last == SQLITE_IOERR)
+        undo_now(seat);
 }
 
 int lido__seat_commit(struct lido__seat *seat, struct lido_error *err)

@@ -287,6 +287,20 @@ hold b.db 'BEGIN IMMEDIATE'
 run restore --timeout 0 copy.db b.db
 expect 'restore into a database that is locked' 4 'restore: '
 release
+# Of one that finds no room in the middle nothing is left to undo for who comes next.
+sql big.db 'CREATE TABLE big (x)' \
+    'WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+     INSERT INTO big SELECT hex(zeroblob(2000)) FROM n'
+"$lido" dump --tables big -o big.sql big.db >/dev/null
+for line in 'restore big.db b.db' 'load b.db big.sql'; do
+    # shellcheck disable=SC2086
+    (trap '' XFSZ && ulimit -f 1024 && exec "$lido" $line) >"$work/out" 2>"$work/err"
+    code=$?
+    expect "$line: files of a megabyte" 1 "^lido: ${line%% *}: "
+    same "$line: files of a megabyte: it is undone" b.db "$(echo b.db*)"
+    same "$line: files of a megabyte: the content" 100 \
+        "$(what b.db 'SELECT count(*) FROM person')"
+done
 same 'restore: nothing of it was done' "$wanted" "$(what a.db "$everything")"
 
 sql big.db 'CREATE TABLE t (x)' 'INSERT INTO t WITH RECURSIVE n (i) AS
