@@ -87,6 +87,15 @@ static int wait_for_tick(struct restore *restore, struct lido_error *err)
     return LIDO_OK;
 }
 
+/* A pool has no name, and its file has one. */
+static const char *name_of(const struct restore *restore, struct lido_database into)
+{
+    const char *file =
+        into.pool != NULL ? sqlite3_db_filename(restore->seat.db, "main") : NULL;
+
+    return file != NULL && file[0] != '\0' ? file : lido__database_name(into);
+}
+
 /* Is the file fit to be restored?  Nothing of the destination is touched before. */
 static int open_stored(struct restore *restore, const char *from, struct lido_error *err)
 {
@@ -155,7 +164,7 @@ static int compare(struct restore *restore, struct lido_database into,
     int rc;
 
     /* It would go to a file that nobody finds, or that is `from` itself by another name. */
-    rc = lido__database_expect_in_place(restore->seat.db, lido__database_name(into), err);
+    rc = lido__database_expect_in_place(restore->seat.db, name_of(restore, into), err);
     if (rc != LIDO_OK)
         return rc;
     if (lido__database_file(restore->seat.db, &one) && stat(restore->from, &other) == 0 &&
@@ -164,7 +173,7 @@ static int compare(struct restore *restore, struct lido_database into,
                          restore->from);
     if (sqlite3_db_readonly(restore->seat.db, "main") == 1)
         return lido_fail(err, SQLITE_READONLY, "%.150s is open for reading only",
-                         lido__database_name(into));
+                         name_of(restore, into));
     if (page_size != 0 && page_size != restore->stored.page_size) {
         rc = look_at_journal(restore, &may_change_pages, err);
 
@@ -175,15 +184,15 @@ static int compare(struct restore *restore, struct lido_database into,
         return lido_fail(err, SQLITE_MISMATCH,
                          "%.80s has pages of %u bytes and %.50s, with a log or in memory, "
                          "of %u: make a copy with that size by PRAGMA page_size and VACUUM",
-                         restore->from, restore->stored.page_size,
-                         lido__database_name(into), page_size);
+                         restore->from, restore->stored.page_size, name_of(restore, into),
+                         page_size);
     /* Open connections would answer every statement with an error from then on. */
     if (encoding != 0 && restore->stored.encoding != 0 &&
         encoding != restore->stored.encoding)
         return lido_fail(err, SQLITE_MISMATCH,
                          "the texts of %.100s have another encoding (PRAGMA encoding) than "
                          "those of %.60s",
-                         restore->from, lido__database_name(into));
+                         restore->from, name_of(restore, into));
     return LIDO_OK;
 }
 
@@ -194,7 +203,7 @@ static int fail_step(struct restore *restore, struct lido_database into, int rc,
         return lido_fail(err, rc,
                          "%.150s is in use: another connection reads or writes it, and did "
                          "not end in time; nothing was restored",
-                         lido__database_name(into));
+                         name_of(restore, into));
     if (restore->work.rc != LIDO_OK)
         return lido__work_check(&restore->work, err);
     return lido__work_fail(&restore->work, restore->seat.db, rc, "restoring", err);

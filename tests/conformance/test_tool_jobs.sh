@@ -287,6 +287,10 @@ hold b.db 'BEGIN IMMEDIATE'
 run restore --timeout 0 copy.db b.db
 expect 'restore into a database that is locked' 4 'restore: '
 release
+hold b.db 'BEGIN' 'SELECT * FROM person'
+run restore --timeout 0 copy.db b.db
+expect 'restore into a database that is read' 4 '/b.db is in use: '
+release
 # Of one that finds no room in the middle nothing is left to undo for who comes next.
 sql big.db 'CREATE TABLE big (x)' \
     'WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
