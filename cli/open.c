@@ -20,9 +20,16 @@ int open_pool(struct call *call, const char *path, bool may_create, lido_pool **
     int rc;
 
     *pool = NULL;
-    if (stat(path, &status) != 0 && !(may_create && errno == ENOENT))
+    if (path[0] == '\0')
+        return lido_fail(&call->err, SQLITE_MISUSE, "the path of the database is empty");
+    if (stat(path, &status) == 0) {
+        if (!S_ISREG(status.st_mode)) /* a device may be read like an empty database */
+            return lido_fail(&call->err, SQLITE_CANTOPEN, "%.150s is %s, and no database",
+                             path, S_ISDIR(status.st_mode) ? "a folder" : "a special file");
+    } else if (!may_create || errno != ENOENT) {
         return lido_fail(&call->err, errno == ENOENT ? LIDO_NOT_FOUND : SQLITE_CANTOPEN,
                          "%.150s: %s", path, strerror(errno));
+    }
     /* "./" keeps ":memory:" and "file:x" from being more than names. */
     if (snprintf(whole, sizeof whole, "%s%s", path[0] == '/' ? "" : "./", path) >=
         (int)sizeof whole)

@@ -206,6 +206,7 @@ fi
 
 # --- what is no database, and what is in use ----------------------------------------------
 
+mkfifo fifo
 for command in $on_a_database; do
     run "$command" absent.db
     expect "$command: a file that is not there" 5 'absent.db: No such file'
@@ -219,6 +220,14 @@ for command in $on_a_database; do
     head -c 8192 /dev/urandom >noise.db
     run "$command" noise.db
     expect "$command: noise" 5 'no database\|not a database'
+    for device in /dev/zero fifo; do
+        run "$command" "$device"
+        expect "$command: $device" 5 "$device is a special file, and no database\$"
+    done
+    run "$command" .
+    expect "$command: a folder" 5 '\. is a folder, and no database$'
+    run "$command" ''
+    expect "$command: no name" 1 'the path of the database is empty$'
     hold a.db 'BEGIN EXCLUSIVE'
     run "$command" --timeout 0 a.db
     expect "$command: a database that is locked" 4 "$command: "
