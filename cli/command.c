@@ -130,6 +130,16 @@ int command_bytes(const struct call *call, const char *option, const char *value
     return CLI_OK;
 }
 
+const char *command_refused(char **argv, const char *letters, char room[REFUSED_ROOM])
+{
+    /* A letter that is known was refused as a long option with a value. */
+    if (optopt == 0 || optopt > 0xff || strchr(letters, optopt) != NULL)
+        return argv[optind - 1];
+    snprintf(room, REFUSED_ROOM, "-%c; a name that begins so goes behind --",
+             optopt > ' ' && optopt < 0x7f ? optopt : '?');
+    return room;
+}
+
 void command_advise(struct call *call, const char *advice)
 {
     const size_t used = strlen(call->err.text), size = sizeof call->err.text;
@@ -222,7 +232,7 @@ static int parse(struct call *call, int argc, char **argv, bool *wants_help)
 {
     struct option all[OPTIONS_MOST] = { { NULL, 0, NULL, 0 } };
     int n = COMMON, color = PROGRESS_AUTO, id, rc;
-    char letters[16];
+    char letters[16], refused[REFUSED_ROOM];
 
     snprintf(letters, sizeof letters, ":hq%s",
              call->command->letters != NULL ? call->command->letters : "");
@@ -239,7 +249,8 @@ static int parse(struct call *call, int argc, char **argv, bool *wants_help)
         if (id == ':')
             return usage(call, "a value is missing behind", argv[optind - 1]);
         if (id == '?')
-            return usage(call, "there is no such option as", argv[optind - 1]);
+            return usage(call, "there is no such option as",
+                         command_refused(argv, letters, refused));
         *wants_help = id == 'h';
         rc = *wants_help ? CLI_OK : take(call, id, &color);
         if (rc != CLI_OK || *wants_help)

@@ -4,6 +4,7 @@
  *
  * Threads: one; getopt_long() is not reentrant.
  */
+#include "cli/command.h"
 #include "cli/demo.h"
 
 #include <errno.h>
@@ -202,6 +203,8 @@ static int parse_one(struct demo_options *options, int id, bool *has_seconds)
 
 int demo_options_parse(struct demo_options *options, int argc, char **argv)
 {
+    static const char letters[] = ":hq";
+    char refused[REFUSED_ROOM];
     bool has_seconds = false;
     struct stat there;
     int id, rc;
@@ -214,11 +217,12 @@ int demo_options_parse(struct demo_options *options, int argc, char **argv)
     parse_kinds("all", options->kinds);
     optind = 1;
     opterr = 0;
-    while ((id = getopt_long(argc, argv, ":hq", known, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, letters, known, NULL)) != -1) {
         if (id == ':')
             return usage("a value is missing behind", argv[optind - 1]);
         if (id == '?')
-            return usage("there is no such option as", argv[optind - 1]);
+            return usage("there is no such option as",
+                         command_refused(argv, letters, refused));
         rc = parse_one(options, id, &has_seconds);
         if (rc != CLI_OK)
             return rc;

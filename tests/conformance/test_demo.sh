@@ -62,6 +62,8 @@ run demo a b
 expect 'two databases' 2 "also 'b'\|also b"
 run demo --bogus a
 expect 'an unknown option' 2 'no such option as --bogus'
+run demo --json -dash.db
+expect 'a name like an option' 2 'no such option as -d; a name that begins so goes behind --;'
 run demo a --threads
 expect 'an option without its value' 2 'missing behind --threads'
 run demo --threads 0 a

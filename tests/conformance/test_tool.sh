@@ -40,6 +40,13 @@ for command in $commands; do
     done
     run "$command" --bogus
     expect "$command: an unknown option" 2 "no such option as --bogus; see 'lido help $command'"
+    run "$command" --json -dash.db
+    expect "$command: a name like an option" 2 \
+        "no such option as -d; a name that begins so goes behind --; see 'lido help $command'"
+    run "$command" --json -qx a.db
+    expect "$command: an unknown letter behind another" 2 'no such option as -x;'
+    run "$command" --quiet=yes a.db
+    expect "$command: a value that is too much" 2 'no such option as --quiet=yes;'
     run "$command" a b c
     expect "$command: too many operands" 2 'there is'
     run "$command" --color
