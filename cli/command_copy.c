@@ -124,6 +124,8 @@ static void advise(struct call *call, int rc)
 
     if (wanted.mode == LIDO_COPY_NEW && strstr(text, " a table of the name ") != NULL)
         command_advise(call, "--append or --replace takes that one");
+    else if (rc == SQLITE_CONSTRAINT_FOREIGNKEY)
+        command_advise(call, "--no-foreign-keys does that");
     else if ((rc & 0xff) == SQLITE_CONSTRAINT && rc != SQLITE_CONSTRAINT_FOREIGNKEY &&
              wanted.conflict == LIDO_CONFLICT_ABORT)
         command_advise(call, "--ignore or --or-replace says what becomes of such rows");
