@@ -176,6 +176,29 @@ Test(backup_copy, of_a_file_that_was_replaced_is_refused)
     expect_whole("copy.db");
 }
 
+/* Right before the child opens its name: that the name stays then says nothing. */
+static int replace(void *ctx, const struct lido_progress *now, struct lido_error *story)
+{
+    (void)ctx, (void)story;
+    if (strcmp(now->phase, "copying") == 0 && now->done == 0) {
+        cr_expect_eq(rename("a.db", "b.db"), 0);
+        cr_expect_eq(rename("other.db", "a.db"), 0);
+    }
+    return LIDO_OK;
+}
+
+Test(backup_copy, of_a_file_that_is_replaced_before_the_child_opens_it_is_refused)
+{
+    sqlite3 *other;
+
+    cr_assert_eq(sqlite3_open("other.db", &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, FILL, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    job.progress = replace;
+    cr_expect_eq(backup("copy.db"), SQLITE_READONLY_DBMOVED, "%s", err.text);
+    expect_nothing("copy.db");
+}
+
 /* Nobody replaced it: it is gone, and no memory database. */
 Test(backup_copy, of_a_file_without_a_name_is_refused)
 {

@@ -3,6 +3,7 @@
  * A check leaves no trace and takes nobody's locks: the folder is the same before and after, to
  * the last byte and the nanosecond, whoever has the database and in which state.
  */
+#include "open_files.h"
 #include "other_process.h"
 #include "own_folder.h"
 #include "trace.h"
@@ -182,6 +183,31 @@ Test(check_files, a_rollback_file_in_a_transaction)
     other_end();
 }
 
+/* Whoever opened it would wait for one who writes to it. */
+static int replace_by_pipe(void *ctx, const struct lido_progress *now,
+                           struct lido_error *story)
+{
+    (void)ctx, (void)story;
+    if (strcmp(now->phase, "looking") == 0 && now->done == 0) {
+        cr_expect_eq(unlink(path), 0);
+        cr_expect_eq(mkfifo(path, 0600), 0);
+    }
+    return LIDO_OK;
+}
+
+Test(check_files, a_file_that_becomes_a_pipe_holds_nobody_up)
+{
+    struct lido_job job = LIDO_JOB_INIT;
+
+    run_sql(filled);
+    options.job = &job;
+    job.timeout_ms = 20000;
+    job.progress = replace_by_pipe;
+    cr_assert_eq(lido_check(lido_at_path(path), &options, &check, &err), LIDO_OK, "%s",
+                 err.text);
+    cr_expect_eq(check.verdict, LIDO_CHECK_UNREADABLE);
+}
+
 Test(check_files, a_file_that_another_has_for_itself_is_locked)
 {
     run_sql(filled);
@@ -307,6 +333,32 @@ Test(check_files, a_file_that_changes_under_the_check_is_checked_anew)
     }
 }
 
+static uint64_t restarts;
+
+static int write_now_and_count(void *ctx, const struct lido_progress *now,
+                               struct lido_error *story)
+{
+    restarts = now->restarts;
+    return write_now(ctx, now, story);
+}
+
+/* A commit to a log that changes neither the first page nor the size: its time tells. */
+Test(check_files, a_file_of_which_one_row_changes_is_checked_anew_too)
+{
+    struct lido_job job = LIDO_JOB_INIT;
+
+    run_sql("PRAGMA journal_mode=wal; CREATE TABLE one (x); INSERT INTO one VALUES (1)");
+    other_start(path);
+    options.job = &job;
+    job.progress = write_now_and_count;
+    job.progress_ctx = (void *)"UPDATE one SET x = 2; PRAGMA wal_checkpoint(TRUNCATE)";
+    cr_assert_eq(lido_check(lido_at_path(path), &options, &check, &err), LIDO_OK, "%s",
+                 err.text);
+    cr_expect_eq(check.verdict, LIDO_CHECK_SOUND, "%s", check.text);
+    cr_expect_eq(restarts, 1);
+    other_end();
+}
+
 /* A read-only connection of SQLite's forgets CHECK constraints: these need a copy. */
 Test(check_files, rows_that_break_a_check_are_found_in_either_mode)
 {
@@ -327,6 +379,33 @@ Test(check_files, rows_that_break_a_check_are_found_in_either_mode)
     }
     run_sql("PRAGMA ignore_check_constraints=1; INSERT INTO t VALUES (9)");
     cr_expect_eq(verdict_without_trace(), LIDO_CHECK_MALFORMED);
+}
+
+static int commit_now(void *ctx, const struct lido_progress *now, struct lido_error *story)
+{
+    (void)story;
+    if (strcmp(now->phase, "copying") == 0 && now->done == 0) {
+        n_checks++;
+        cr_expect_eq(other_run(ctx), SQLITE_BUSY);
+    }
+    return LIDO_OK;
+}
+
+/* What was seen of the file and what is seen of its copy is one moment. */
+Test(check_files, nobody_commits_before_the_copy_is_made)
+{
+    struct lido_job job = LIDO_JOB_INIT;
+
+    run_sql("CREATE TABLE t (x CHECK (x < 5))");
+    other_start(path);
+    options.job = &job;
+    job.progress = commit_now;
+    job.progress_ctx = (void *)"DROP TABLE t";
+    cr_assert_eq(lido_check(lido_at_path(path), &options, &check, &err), LIDO_OK, "%s",
+                 err.text);
+    cr_expect_eq(check.verdict, LIDO_CHECK_SOUND, "%s", check.text);
+    cr_expect_eq(n_checks, 1);
+    other_end();
 }
 
 /* --- the copy -------------------------------------------------------------------------- */
@@ -400,18 +479,6 @@ Test(check_files, a_file_that_others_write_all_the_time_is_never_malformed)
 }
 
 /* --- the process ----------------------------------------------------------------------- */
-
-static int open_files(void)
-{
-    DIR *here = opendir("/proc/self/fd");
-    int n = 0;
-
-    while (here != NULL && readdir(here) != NULL)
-        n++;
-    if (here != NULL)
-        closedir(here);
-    return n;
-}
 
 /* Also for a host that ignores its children. */
 Test(check_files, no_descriptor_and_no_child_is_left)

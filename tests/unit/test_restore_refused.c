@@ -281,6 +281,31 @@ Test(restore_refused, of_a_file_that_is_written_meanwhile_is_refused)
     expect_new();
 }
 
+/* Another second is what most writes leave, and few bytes are enough to tell them apart. */
+static int write_within_the_second(void *ctx, const struct lido_progress *now,
+                                   struct lido_error *story)
+{
+    static const struct timespec soon[2] = { { 1000000, 0 }, { 1000000, 1 } };
+
+    write_meanwhile(ctx, now, story);
+    cr_assert_eq(utimensat(AT_FDCWD, ctx, soon, 0), 0);
+    return LIDO_OK;
+}
+
+Test(restore_refused, of_a_file_that_is_written_within_its_second_is_refused)
+{
+    static const struct timespec long_ago[2] = { { 1000000, 0 }, { 1000000, 0 } };
+    char name[] = "wal.db";
+
+    make("wal.db", "wal", 4096, 300, "new");
+    cr_assert_eq(utimensat(AT_FDCWD, "wal.db", long_ago, 0), 0);
+    phase = "restoring";
+    job.progress = write_within_the_second;
+    job.progress_ctx = name;
+    cr_expect_eq(restore("wal.db"), SQLITE_BUSY, "%s", err.text);
+    expect_old();
+}
+
 static int64_t age_ns;
 
 static int take_age(void *ctx, const struct lido_progress *now, struct lido_error *story)
