@@ -3,6 +3,7 @@
  * Backup: one moment of the database, all of it, or an early end.
  */
 #include "tests/support/backup_stage.h"
+#include "tests/support/open_files.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -57,6 +58,22 @@ Test(backup, by_vacuum_has_no_free_pages)
     cr_expect_neq(access("vacuum.db-journal", F_OK), 0);
 }
 
+Test(backup, leaves_no_descriptor)
+{
+    static const int methods[] = { LIDO_BACKUP_ONLINE, LIDO_BACKUP_VACUUM,
+                                   LIDO_BACKUP_COPY };
+    int before;
+
+    options.replace = 1;
+    cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+    before = open_files();
+    for (int i = 0; i < 3; i++) {
+        options.method = methods[i];
+        cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+        cr_expect_eq(open_files(), before, "by method %d", methods[i]);
+    }
+}
+
 Test(backup_alone, by_vacuum_where_statements_begin_transactions)
 {
     fill("sqlite:///a.db?autobegin=read");
@@ -75,6 +92,9 @@ Test(backup_alone, of_memory_is_for_its_owner_alone)
     options.method = LIDO_BACKUP_VACUUM;
     cr_assert_eq(backup("vacuum.db"), LIDO_OK, "%s", err.text);
     expect_whole("vacuum.db");
+    umask(0777); /* and for nobody else than its owner */
+    cr_assert_eq(backup("taken.db"), LIDO_OK, "%s", err.text);
+    cr_expect_eq(mode_of("taken.db"), 0600);
     cr_expect_eq(lido_pool_exec(pool, "UPDATE t SET v = 1", &err), LIDO_OK, "%s", err.text);
 }
 

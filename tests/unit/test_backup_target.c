@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void set_up_one(void)
@@ -323,6 +324,40 @@ Test(backup_target, of_another_owner_is_his_or_for_nobody_else)
     cr_assert_eq(seteuid(0), 0);
 }
 
+/* Files made in the folder get its group, who are others than those of the database. */
+Test(backup_target, in_a_folder_of_another_group_is_of_the_databases_group)
+{
+    struct stat source, status;
+
+    if (geteuid() != 0)
+        cr_skip_test("only root gives files away");
+    cr_assert_eq(chmod("a.db", 0640), 0);
+    cr_assert_eq(stat("a.db", &source), 0);
+    cr_assert_eq(chown(".", (uid_t)-1, 2345), 0);
+    cr_assert_eq(chmod(".", 02770), 0);
+    cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+    cr_assert_eq(stat("copy.db", &status), 0);
+    cr_expect_eq(status.st_gid, source.st_gid);
+    cr_expect_eq(mode_of("copy.db"), 0640);
+}
+
+/* Such a folder cannot be opened to be synced. */
+Test(backup_target, may_be_in_a_folder_that_is_written_and_not_read)
+{
+    const bool is_root = geteuid() == 0;
+
+    cr_assert_eq(chmod("a.db", 0666), 0);
+    cr_assert_eq(mkdir("in", 0700), 0);
+    cr_assert_eq(chmod(".", 0777), 0);
+    cr_assert(!is_root || chown("in", 3456, (gid_t)-1) == 0);
+    cr_assert(!is_root || seteuid(3456) == 0);
+    cr_assert_eq(chmod("in", 0300), 0);
+    cr_expect_eq(backup("in/copy.db"), LIDO_OK, "%s", err.text);
+    cr_expect_eq(access("in/copy.db", F_OK), 0);
+    cr_assert(!is_root || seteuid(0) == 0);
+    cr_expect_eq(unlink("in/copy.db"), 0);
+}
+
 /* --- stamps --------------------------------------------------------------------------- */
 
 /* The end of the path made: "-20260101-1200" and the like. */
@@ -332,6 +367,30 @@ static const char *stamp_of(const char *name)
 
     cr_assert_not_null(found, "%s", result.path);
     return found + strlen(name);
+}
+
+/* The end of a name with the stamp of now, or of a minute later. */
+static void write_stamp(char out[32], int minutes)
+{
+    const time_t at = time(NULL) + 60 * (time_t)minutes;
+    struct tm parts;
+
+    strftime(out, 32, ".%Y%m%d-%H%M", gmtime_r(&at, &parts));
+}
+
+/* SQLite would take such a log for the new file's, with what was committed to another. */
+Test(backup_target, with_a_stamp_has_no_name_with_a_log_beside_it)
+{
+    options.stamp = 1;
+    for (int i = 0; i < 2; i++) {
+        char name[64], stamp[32];
+
+        write_stamp(stamp, i);
+        snprintf(name, sizeof name, "s.db%s-wal", stamp);
+        write_file(name, "of another");
+    }
+    cr_assert_eq(backup("s.db"), LIDO_OK, "%s", err.text);
+    cr_expect_str_eq(stamp_of("/s.db") + strlen(".YYYYmmdd-HHMM"), "-2");
 }
 
 Test(backup_target, with_a_stamp_is_new_each_time)
