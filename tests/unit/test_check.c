@@ -293,8 +293,12 @@ Test(check, rows_that_refer_to_nothing_are_found_if_asked_for)
     cr_expect_eq(verdict_of("a.db"), LIDO_CHECK_FOREIGN_KEYS);
     cr_expect_eq(check.n_problems, 2);
     cr_expect_str_eq(check.text, "foreign key 0 of table c: row 1 has no row in p");
+    run_sql("a.db", "DELETE FROM c; CREATE TABLE w (x PRIMARY KEY REFERENCES p)"
+                    " WITHOUT ROWID; INSERT INTO w VALUES ('none')");
+    cr_expect_eq(verdict_of("a.db"), LIDO_CHECK_FOREIGN_KEYS);
+    cr_expect_str_eq(check.text, "foreign key 0 of table w: a row has no row in p");
     run_sql("a.db", "CREATE TABLE q (x); CREATE TABLE d (x REFERENCES q(x));"
-                    "DELETE FROM c; INSERT INTO d VALUES (1)");
+                    "DELETE FROM w; INSERT INTO d VALUES (1)");
     cr_expect_eq(verdict_of("a.db"), LIDO_CHECK_FOREIGN_KEYS, "a key that fits no table");
 }
 

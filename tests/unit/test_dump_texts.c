@@ -4,6 +4,7 @@
  * encoding, numbers that a host's function answers.
  */
 #include "dump_stage.h"
+#include "housekeeping/dump.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -148,4 +149,22 @@ Test(dump_texts, what_would_be_another_text_there_is_refused)
             unlink(source);
             unlink(target);
         }
+}
+
+/* --- the memory of a row ------------------------------------------------------------------ */
+
+Test(dump_texts, a_row_has_room_for_its_end_at_any_length)
+{
+    struct lido__line line;
+    sqlite3 *db;
+
+    cr_assert_eq(sqlite3_open(":memory:", &db), SQLITE_OK);
+    lido__line_begin(&line, db);
+    for (size_t length = 1; length < 5000; length++) {
+        lido__line_add(&line, "x", 1);
+        cr_assert_eq(line.used, length);
+        cr_assert_lt(line.used, line.size);
+    }
+    lido__line_end(&line);
+    sqlite3_close(db);
 }
