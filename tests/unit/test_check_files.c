@@ -359,6 +359,35 @@ Test(check_files, a_file_of_which_one_row_changes_is_checked_anew_too)
     other_end();
 }
 
+static int lock_and_fire(void *ctx, const struct lido_progress *now,
+                         struct lido_error *story)
+{
+    (void)story;
+    if (strcmp(now->phase, "checking") == 0 && now->done == 0 && n_checks++ == 0) {
+        cr_expect_eq(other_run("BEGIN EXCLUSIVE"), SQLITE_OK);
+        cr_expect_eq(lido_cancel_fire(ctx, NULL), LIDO_OK);
+    }
+    return LIDO_OK;
+}
+
+/* That the lock did not come is what the token did, and nothing about the file. */
+Test(check_files, cancelled_while_it_waits_for_a_lock)
+{
+    struct lido_job job = LIDO_JOB_INIT;
+
+    run_sql(filled);
+    other_start(path);
+    cr_assert_eq(lido_cancel_new(&job.cancel, &err), LIDO_OK);
+    options.job = &job;
+    options.lock_timeout_ms = -1;
+    job.progress = lock_and_fire;
+    job.progress_ctx = job.cancel;
+    cr_expect_eq(lido_check(lido_at_path(path), &options, &check, &err), LIDO_CANCELLED);
+    cr_expect_eq(n_checks, 1);
+    lido_cancel_free(job.cancel);
+    other_end();
+}
+
 /* A read-only connection of SQLite's forgets CHECK constraints: these need a copy. */
 Test(check_files, rows_that_break_a_check_are_found_in_either_mode)
 {

@@ -371,6 +371,31 @@ Test(restore_refused, of_a_file_that_is_written_after_its_first_page_is_refused)
     expect_old();
 }
 
+static int write_before_the_last_page(void *ctx, const struct lido_progress *now,
+                                      struct lido_error *story)
+{
+    struct lido_progress here = *now;
+
+    if (now->total > 0 && now->done + 1 < now->total)
+        here.phase = "";
+    return write_after_the_first_page(ctx, &here, story);
+}
+
+/* The step that commits reads one page: all others are read before the last look. */
+Test(restore_refused, of_a_file_that_is_written_before_its_last_page_is_refused)
+{
+    char name[] = "wal.db";
+
+    make("wal.db", "wal", 4096, 300, "new");
+    phase = "restoring";
+    job.progress = write_before_the_last_page;
+    job.progress_ctx = name;
+    options.step_pages = 1000;
+    cr_expect_eq(restore("wal.db"), SQLITE_BUSY, "%s", err.text);
+    cr_expect_str_eq(phase, "", "it was written");
+    expect_old();
+}
+
 Test(restore_refused, on_a_full_disk_changes_nothing)
 {
     const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
