@@ -366,6 +366,9 @@ Test(table_copy_attach, what_cannot_be_attached_is_read_by_its_own_connection)
     options.mode = LIDO_COPY_APPEND;
     EXPECT_DONE(lido_table_copy(lido_at_url(url), "t", lido_at_path(stage_b), &options,
                                 &result, &err));
+    snprintf(url, sizeof url, "sqlite:///%s?query_only=on", stage_a);
+    EXPECT_DONE(lido_table_copy(lido_at_url(url), "t", lido_at_path(stage_b), &options,
+                                &result, &err));
     /* One of another encoding. */
     unlink(stage_b);
     cr_assert_eq(sqlite3_open(stage_b, &db), SQLITE_OK);
@@ -374,6 +377,22 @@ Test(table_copy_attach, what_cannot_be_attached_is_read_by_its_own_connection)
     sqlite3_close(db);
     EXPECT_DONE(copy("t"));
     stage_expect(stage_b, "SELECT count(*) FROM t", "20000");
+}
+
+/* Its connection has written, and keeps all others from the file. */
+Test(table_copy_attach, a_source_that_lets_nobody_in_is_read_by_its_own_connection)
+{
+    lido_pool *pool =
+        stage_pool(stage_a, "pool=queue&pool_size=1&max_overflow=0&locking_mode=exclusive");
+    lido_pool *into = stage_pool(stage_b, "timeout=0.1");
+
+    cr_assert_eq(lido_pool_exec(pool, "CREATE TABLE t(x); INSERT INTO t VALUES (1)", &err),
+                 LIDO_OK);
+    EXPECT_DONE(lido_table_copy(lido_at_pool(pool), "t", lido_at_pool(into), &options,
+                                &result, &err));
+    cr_expect_eq(result.rows_written, 1);
+    lido_pool_free(into);
+    lido_pool_free(pool);
 }
 
 /* Which a file may have, and no row that is written may. */

@@ -117,6 +117,22 @@ Test(table_copy_corners, within_one_file_it_does_not_wait_for_itself)
     lido_pool_free(pool);
 }
 
+Test(table_copy_corners, within_one_file_that_is_attached_to_the_target)
+{
+    lido_pool *pool = stage_pool(stage_b, "pool=static");
+    char *sql = sqlite3_mprintf("ATTACH %Q AS other", stage_a);
+
+    stage_exec(stage_a, "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    cr_assert_eq(lido_pool_exec(pool, sql, &err), LIDO_OK);
+    options.into_schema = "other";
+    options.new_name = "u";
+    EXPECT_DONE(lido_table_copy(lido_at_path(stage_a), "t", lido_at_pool(pool), &options,
+                                &result, &err));
+    lido_pool_free(pool);
+    stage_expect(stage_a, "SELECT x FROM u", "1");
+    sqlite3_free(sql);
+}
+
 Test(table_copy_corners, of_another_encoding_and_into_an_attached_database)
 {
     lido_pool *pool = stage_pool(":memory:", "pool=static");
