@@ -24,7 +24,8 @@ static const char content[] =
     "INSERT INTO n (v) VALUES (5), (6); CREATE INDEX by_v ON n (v); CREATE TABLE empty (x);"
     "CREATE VIEW few AS SELECT 1; INSERT INTO MiXed SELECT value, 0 FROM "
     "(WITH RECURSIVE s(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s LIMIT 500) "
-    "SELECT value FROM s); DELETE FROM MiXed WHERE x > 3 AND x % 3 = 0; ANALYZE";
+    "SELECT value FROM s); DELETE FROM MiXed WHERE x > 3 AND x % 3 = 0;"
+    "CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES ('word'); ANALYZE";
 
 static void hash_by(int method, char hash[65])
 {

@@ -37,6 +37,7 @@ int __wrap_sync_file_range(int file, off_t start, off_t length, unsigned flags)
     calls++;
     if (failing != 0) {
         errno = failing;
+        failing = failing == EINTR ? 0 : failing;
         return -1;
     }
     if (flags == SYNC_FILE_RANGE_WRITE) {
@@ -74,6 +75,14 @@ Test(backup_write_out, failure_of_it_ends_the_backup)
     cr_expect_eq(backup("copy.db"), SQLITE_FULL);
     cr_expect_eq(err.sys_errno, ENOSPC);
     expect_nothing("copy.db");
+}
+
+Test(backup_write_out, goes_on_where_a_signal_came)
+{
+    failing = EINTR;
+    cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+    cr_expect_eq(failing, 0);
+    expect_whole("copy.db");
 }
 
 Test(backup_write_out, goes_without_where_there_is_no_such_call)

@@ -191,6 +191,9 @@ static const struct refused {
     { "DELETE FROM old; explain query/**/plan pragma hard_heap_limit=1;",
       "pragma: not in" },
     { "EXPLAIN COMMIT;", "COMMIT: not in" },
+    { "DELETE FROM old;\xef\xbb\xbf"
+      "ATTACH ':memory:' AS a;",
+      "ATTACH: not in" },
     { "PRAGMA soft_heap_limit=0;", "soft_heap_limit: a pragma for the whole process" },
     { "PRAGMA [hard_heap_limit]=0;", "hard_heap_limit: a pragma" },
     { "PRAGMA main.temp_store_directory='/tmp';", "temp_store_directory: a pragma" },

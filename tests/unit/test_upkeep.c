@@ -289,6 +289,31 @@ Test(upkeep, others_keep_a_checkpoint_from_its_end)
     lido_pool_free(pool);
 }
 
+/* SQLite then says -1 of both numbers. */
+Test(upkeep, a_transaction_on_the_connection_keeps_a_checkpoint_from_its_begin)
+{
+    struct lido_checkpoint_report report = LIDO_CHECKPOINT_REPORT_INIT;
+    struct lido_conn conn;
+    lido_pool *pool;
+    char url[200];
+
+    sql("PRAGMA journal_mode=wal;" FILL);
+    snprintf(url, sizeof url, "sqlite:///%s?pool=static", path);
+    cr_assert_eq(lido_pool_open(&pool, url, NULL, &err), LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_pool_checkout(pool, &conn, NULL, &err), LIDO_OK);
+    cr_assert_eq(sqlite3_exec(lido_conn_sqlite(&conn), "BEGIN; SELECT * FROM t LIMIT 1",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    cr_expect_eq(lido_checkpoint(lido_at_pool(pool), SQLITE_CHECKPOINT_PASSIVE, &report,
+                                 &options, &err),
+                 LIDO_OK, "%s", err.text);
+    cr_expect(report.is_busy);
+    cr_expect_eq(report.frames, 0);
+    cr_expect_eq(report.checkpointed, 0);
+    lido_conn_checkin(&conn, NULL, NULL);
+    lido_pool_free(pool);
+}
+
 Test(upkeep, without_a_log_there_is_nothing_to_do)
 {
     struct lido_checkpoint_report report = LIDO_CHECKPOINT_REPORT_INIT;
