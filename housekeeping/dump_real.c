@@ -101,8 +101,9 @@ static bool round_to(const struct parts *parts, int decimals, uint64_t *rounded)
         ++*rounded;
         away = (1ULL << shift) - away;
     }
-    /* Half the way to the next real is 5^d / 2 here; below a power of two it is half of it. */
-    return away < five && away * (m == 1ULL << 52 ? 512 : 256) < 127 * five;
+    /* Half the way to the next real is 5^d / 2 here.  Below a power of two it is half of that,
+       but here all of them have 15 digits at most: nothing is rounded. */
+    return away < five && away * 256 < 127 * five;
 }
 
 static void write_decimal(char text[MOST_TEXT], bool is_negative, uint64_t digits,
