@@ -57,8 +57,7 @@ static bool is_one_file(const struct copy *copy)
 {
     int order;
 
-    return copy->from_seat.db == copy->into.db ||
-           (compare_files(copy, &order) && order == 0);
+    return compare_files(copy, &order) && order == 0;
 }
 
 static int open_both(struct copy *copy, struct lido__work *work, struct lido_database from,
@@ -76,13 +75,8 @@ static int open_both(struct copy *copy, struct lido__work *work, struct lido_dat
         copy->from = &copy->from_seat;
         return LIDO_OK;
     }
-    /* The same connection under two leases: only the second may be watched from now on. */
-    if (copy->from_seat.db != copy->into.db)
-        copy->from_schema = copy->into_schema;
-    rc = lido__seat_close(&copy->from_seat, LIDO_OK, err);
-    if (rc == LIDO_OK)
-        lido__work_watch_lease(work, &copy->into.conn);
-    return rc;
+    copy->from_schema = copy->into_schema;
+    return lido__seat_close(&copy->from_seat, LIDO_OK, err);
 }
 
 /* From now on the source is read by the target's connection, if it can be. */
