@@ -122,13 +122,11 @@ static int fold(struct lido__work *work, const struct both *both, struct lido_er
     rc = sqlite3_open_v2(
         both->to.main, &db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW, NULL);
-    if (rc == SQLITE_OK) {
-        lido__work_watch(work, db);
+    if (rc == SQLITE_OK)
         rc = sqlite3_exec(db,
                           "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF; "
                           "PRAGMA main.schema_version",
                           NULL, NULL, NULL);
-    }
     if (rc == SQLITE_OK && is_empty)
         rc = sqlite3_exec(db, "PRAGMA main.user_version=0", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
