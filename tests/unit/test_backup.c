@@ -357,6 +357,34 @@ Test(backup, cancelled_leaves_nothing)
     lido_cancel_free(token);
 }
 
+static int fire_at_the_end(void *ctx, const struct lido_progress *now,
+                           struct lido_error *story)
+{
+    (void)story;
+    if (now->total > 0 && now->done == now->total)
+        lido_cancel_fire(ctx, NULL);
+    return LIDO_OK;
+}
+
+/* Where nothing is read back, and the file has no name yet. */
+Test(backup, cancelled_when_all_is_copied_leaves_nothing)
+{
+    lido_cancel *token;
+
+    cr_assert_eq(lido_cancel_new(&token, &err), LIDO_OK);
+    job.cancel = token;
+    job.progress = fire_at_the_end;
+    job.progress_ctx = token;
+    options.check = 0;
+    for (int i = 0; i < 2; i++) {
+        options.method = i == 0 ? LIDO_BACKUP_ONLINE : LIDO_BACKUP_COPY;
+        lido_cancel_reset(token);
+        cr_expect_eq(backup("copy.db"), LIDO_CANCELLED, "%d: %s", i, err.text);
+        expect_nothing("copy.db");
+    }
+    lido_cancel_free(token);
+}
+
 Test(backup, ends_with_what_progress_said)
 {
     options.step_pages = 1;
