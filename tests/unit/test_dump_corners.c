@@ -127,6 +127,26 @@ Test(dump_corners, rows_come_in_the_order_of_the_table)
     free(dump);
 }
 
+/* The thread's lease would be shared: a job has one of its own, beside the transaction. */
+Test(dump_corners, a_thread_may_be_in_a_transaction_of_its_own)
+{
+    struct lido_conn conn;
+    char *dump;
+
+    run(source, "PRAGMA journal_mode=wal; CREATE TABLE t (x)");
+    open_pool("pool=queue&use_threadlocal=true");
+    cr_assert_eq(lido_pool_checkout(pool, &conn, NULL, &err), LIDO_OK);
+    cr_assert_eq(lido_txn_begin(&conn, LIDO_READ, &err), LIDO_OK);
+    cr_expect_eq(lido_load_text(lido_at_pool(pool), NULL, "INSERT INTO t VALUES(7);", 24,
+                                NULL, &err),
+                 LIDO_OK, "%s", err.text);
+    dump = dumped(lido_at_pool(pool), NULL, NULL);
+    cr_expect_gt(at(dump, "VALUES(1,7)"), 0);
+    free(dump);
+    cr_expect_eq(lido_txn_rollback(&conn, &err), LIDO_OK);
+    lido_conn_checkin(&conn, NULL, NULL);
+}
+
 /* --- load ------------------------------------------------------------------------------- */
 
 /* Its pragma is left out, and would do nothing in the transaction. */
