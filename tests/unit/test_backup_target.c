@@ -353,9 +353,12 @@ Test(backup_target, may_be_in_a_folder_that_is_written_and_not_read)
     cr_assert(!is_root || seteuid(3456) == 0);
     cr_assert_eq(chmod("in", 0300), 0);
     cr_expect_eq(backup("in/copy.db"), LIDO_OK, "%s", err.text);
-    cr_expect_eq(access("in/copy.db", F_OK), 0);
+    options.stamp = options.keep = 1;
+    cr_expect_eq(backup("in/s.db"), LIDO_OK, "%s", err.text);
+    cr_expect_eq(result.not_removed, 1, "what else there is cannot be known");
     cr_assert(!is_root || seteuid(0) == 0);
     cr_expect_eq(unlink("in/copy.db"), 0);
+    cr_expect_eq(unlink(result.path), 0);
 }
 
 /* --- stamps --------------------------------------------------------------------------- */

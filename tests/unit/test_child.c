@@ -214,6 +214,16 @@ Test(child, notices_a_wal_that_is_begun_anew_and_no_more)
     other_end();
 }
 
+/* And with no log again behind it: nothing but the file's own time and size tells. */
+Test(child, notices_a_commit_that_came_and_went_with_its_log)
+{
+    run_sql("PRAGMA journal_mode=wal");
+    other_start(from.main);
+    cr_assert_eq(other_run("PRAGMA wal_checkpoint(TRUNCATE)"), SQLITE_OK);
+    cr_expect(copy_while("INSERT INTO t VALUES (6); PRAGMA wal_checkpoint(TRUNCATE)"));
+    other_end();
+}
+
 /* In the middle of the log, for which the child waits too, that becomes longer. */
 static int lengthen(void *ctx, const struct lido_progress *now, struct lido_error *story)
 {

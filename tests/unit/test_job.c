@@ -22,8 +22,8 @@ static int keep(void *ctx, const struct lido_progress *now, struct lido_error *s
     cr_expect_eq(ctx, &told);
     told++;
     last = *now;
-    if (answer == SQLITE_AUTH)
-        return lido_fail(story, SQLITE_AUTH, "enough");
+    if (answer != LIDO_OK && answer != 7777)
+        lido_fail(story, SQLITE_AUTH, "enough");
     return answer;
 }
 
@@ -54,6 +54,8 @@ Test(job, a_phase_is_told_when_it_begins_and_when_it_ends)
     cr_expect_eq(lido__work_done(&work, &err), LIDO_OK);
     cr_expect_eq(last.done, 100);
     cr_expect_geq(last.elapsed_ns, 0);
+    cr_expect_eq(lido__work_phase(&work, "checking", "pages", 7, &err), LIDO_OK);
+    cr_expect_eq(last.done, 0, "the next begins anew");
 }
 
 Test(job, it_is_told_not_more_than_twenty_times_a_second)
@@ -88,6 +90,11 @@ Test(job, a_code_without_a_text_gets_one)
     answer = 7777;
     cr_expect_eq(lido__work_phase(&work, "copying", "pages", 0, &err), 7777);
     cr_expect_eq(err.code, 7777);
+    cr_expect_not_null(strstr(err.text, "progress function"), "%s", err.text);
+    begin();
+    answer = SQLITE_PERM; /* and the text is of another */
+    cr_expect_eq(lido__work_phase(&work, "copying", "pages", 0, &err), SQLITE_PERM);
+    cr_expect_eq(err.code, SQLITE_PERM);
     cr_expect_not_null(strstr(err.text, "progress function"), "%s", err.text);
 }
 
@@ -211,6 +218,10 @@ Test(job, a_pool_is_the_hosts_and_a_url_gets_one_of_its_own)
     lido_pool_free(hosts);
     cr_assert_eq(open_at(lido_at_url("sqlite://"), false, &pool, &is_own), LIDO_OK);
     cr_expect(is_own);
+    lido_pool_free(pool);
+    cr_assert_eq(
+        open_at(lido_at_url("sqlite:///nowhere.db?mode=memory"), false, &pool, &is_own),
+        LIDO_OK, "there is no file to be missing: %s", err.text);
     lido_pool_free(pool);
 }
 
