@@ -5,6 +5,7 @@
  *
  * sync_file_range() is the test's own, which notes what was begun and what was waited for.
  */
+#include "housekeeping/write_out.h"
 #include "tests/support/backup_stage.h"
 
 #include <errno.h>
@@ -83,6 +84,21 @@ Test(backup_write_out, goes_on_where_a_signal_came)
     cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
     cr_expect_eq(failing, 0);
     expect_whole("copy.db");
+}
+
+/* Its number may be another file's by then. */
+Test(backup_write_out, closes_its_file_once)
+{
+    struct lido__write_out out = LIDO__WRITE_OUT_INIT;
+    int other;
+
+    lido__write_out_open(&out, "a.db");
+    cr_assert_geq(out.file, 0);
+    lido__write_out_close(&out);
+    other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    lido__write_out_close(&out);
+    cr_expect_neq(fcntl(other, F_GETFD), -1);
+    close(other);
 }
 
 Test(backup_write_out, goes_without_where_there_is_no_such_call)

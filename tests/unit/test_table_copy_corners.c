@@ -414,6 +414,37 @@ Test(table_copy_corners, where_an_index_of_the_source_has_the_new_name)
                  "table u,index u_u,index i");
 }
 
+/* It gets the new table's name behind its own. */
+Test(table_copy_corners, where_a_table_has_the_name_of_a_trigger)
+{
+    stage_exec(stage_a, "CREATE TABLE t(x); CREATE TRIGGER g AFTER DELETE ON t BEGIN "
+                        "SELECT 1; END");
+    stage_exec(stage_b, "CREATE TABLE g(x)");
+    options.new_name = "u";
+    options.triggers = 1;
+    EXPECT_DONE(copy("t"));
+    cr_expect_eq(result.triggers, 1);
+    stage_expect(stage_b,
+                 "SELECT name FROM sqlite_schema WHERE tbl_name = 'u' AND "
+                 "type = 'trigger'",
+                 "g_u");
+}
+
+Test(table_copy_corners, where_a_temporary_view_does_not_work)
+{
+    lido_pool *pool = stage_pool(stage_b, "pool=static");
+
+    stage_exec(stage_a, "CREATE TABLE t(x); INSERT INTO t VALUES (1)");
+    cr_assert_eq(lido_pool_exec(pool, "CREATE TEMP VIEW v AS SELECT * FROM gone", &err),
+                 LIDO_OK, "%s", err.text);
+    options.new_name = "u";
+    EXPECT_DONE(lido_table_copy(lido_at_path(stage_a), "t", lido_at_pool(pool), &options,
+                                &result, &err));
+    cr_expect_eq(lido_pool_exec(pool, "DROP VIEW temp.v", &err), LIDO_OK, "it is there");
+    lido_pool_free(pool);
+    stage_expect(stage_b, "SELECT x FROM u", "1");
+}
+
 Test(table_copy_corners, a_trigger_that_writes_to_the_source_does_not_feed_the_copy)
 {
     struct lido_job job = LIDO_JOB_INIT;
