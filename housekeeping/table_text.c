@@ -164,8 +164,8 @@ static int add_piece(struct split *split, const char *at, enum lido__piece_kind 
     return LIDO_OK;
 }
 
-/* The token at `at`, in no parentheses of a piece.  *end may be moved on. */
-static int note_token(struct split *split, const char *at, const char **end, bool is_behind)
+/* The token at `at`, in no parentheses of a piece. */
+static int note_token(struct split *split, const char *at, bool is_behind)
 {
     const int part = is_behind ? -1 : constraint_part(at);
     struct lido__piece *last = split->count > 0 ? &split->pieces[split->count - 1] : NULL;
@@ -183,9 +183,6 @@ static int note_token(struct split *split, const char *at, const char **end, boo
     }
     if (part > 0 && last->kind == LIDO__PIECE_CONSTRAINT)
         last->part = part;
-    /* Its name may be any word. */
-    if (part == 0 && last->kind == LIDO__PIECE_CONSTRAINT)
-        *end = skip_token(skip_blanks(*end));
     return LIDO_OK;
 }
 
@@ -212,7 +209,7 @@ int lido__create_split(const char *sql, struct lido__piece **pieces, int *count)
             split.is_open = false;
         } else {
             if (depth == 0)
-                rc = note_token(&split, at, &end, is_behind);
+                rc = note_token(&split, at, is_behind);
             depth += (*at == '(') - (*at == ')');
             if (rc == LIDO_OK)
                 split.pieces[split.count - 1].length =
