@@ -96,7 +96,8 @@ static int look_where(void *load_, int action, const char *first, const char *se
     return SQLITE_DENY;
 }
 
-/* On a connection that others share the host's authorizer has that place, and stays. */
+/* On a connection that others share the host's authorizer has that place, and stays.  It is
+   for what the text says: the host's hooks, before and after, write where they like. */
 static int guard(struct load *load, struct lido_error *err)
 {
     struct lido_pool_stats stats = LIDO_POOL_STATS_INIT;
@@ -109,6 +110,13 @@ static int guard(struct load *load, struct lido_error *err)
         return rc;
     load->is_guarded = true;
     return lido_conn_set_authorizer(&load->seat.conn, look_where, load, err);
+}
+
+static void unguard(struct load *load)
+{
+    if (load->is_guarded)
+        lido_conn_set_authorizer(&load->seat.conn, NULL, NULL, NULL);
+    load->is_guarded = false;
 }
 
 static int execute(struct load *load, const char *statement, struct lido_error *err)
@@ -159,7 +167,7 @@ static int begin(struct load *load, struct lido_error *err)
         return rc;
     lido__seat_set(&load->seat, LIDO__FOREIGN_KEYS, false);
     lido__seat_set(&load->seat, LIDO__QUOTED_TEXT, true); /* as a file may have them */
-    return LIDO_OK;
+    return guard(load, err);
 }
 
 /* How an empty file is to be made; for another it is too late.  SQLite knows it once it is
@@ -347,6 +355,7 @@ static int commit(struct load *load, struct lido_error *err)
         rc = check_foreign_keys(load, err);
     if (rc != LIDO_OK)
         return rc;
+    unguard(load);
     return lido__seat_end(&load->seat, LIDO_OK, err);
 }
 
@@ -355,11 +364,10 @@ static void restore(struct load *load)
 {
     sqlite3 *db = load->seat.db;
 
+    unguard(load);
     lido__seat_leave(&load->seat);
     if (lido_conn_sqlite(&load->seat.conn) != db)
-        return; /* a hook of the host's has closed it */
-    if (load->is_guarded)
-        lido_conn_set_authorizer(&load->seat.conn, NULL, NULL, NULL);
+        return;          /* a hook of the host's has closed it */
     if (load->has_first) /* of a memory database there is no other, and it is kept */
         lido_conn_mark_dirty(&load->seat.conn, "how an empty database is made", NULL);
     if (load->is_schema_open &&
@@ -402,9 +410,7 @@ static int run(struct load *load, struct lido_database at, lido_load_fn read, vo
     lido__load_text_begin(
         &load->text, read, ctx,
         (size_t)sqlite3_limit(load->seat.db, SQLITE_LIMIT_SQL_LENGTH, -1));
-    rc = guard(load, err);
-    if (rc == LIDO_OK)
-        rc = all(load, err);
+    rc = all(load, err);
     if (rc != LIDO_OK)
         restore(load);
     lido__load_text_end(&load->text);

@@ -277,6 +277,38 @@ Test(load_text, rows_go_to_the_database_alone)
     lido_pool_free(pool);
 }
 
+static int note(void *ctx, const struct lido_event *event, struct lido_error *story)
+{
+    int rc = sqlite3_exec(event->handle, "INSERT INTO other.far VALUES('noted')", NULL,
+                          NULL, NULL);
+
+    (void)story;
+    *(int *)ctx += rc == SQLITE_OK;
+    return rc;
+}
+
+/* Where the host writes is its own affair, in the transaction of a load too. */
+Test(load_text, a_hook_of_the_host_writes_where_it_likes)
+{
+    static const struct lido_events notes = { .size = sizeof notes,
+                                              .begin = note,
+                                              .commit = note };
+    static const char text[] = "INSERT INTO old VALUES(7);";
+    lido_pool *pool = open_queue();
+    int noted = 0;
+
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &attaches, NULL, NULL, &err),
+                 LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_hooks_add(lido_pool_hooks(pool), NULL, &notes, &noted, NULL, &err),
+                 LIDO_OK, "%s", err.text);
+    cr_expect_eq(
+        lido_load_text(lido_at_pool(pool), NULL, text, sizeof text - 1, NULL, &err),
+        LIDO_OK, "%s", err.text);
+    cr_expect_eq(noted, 2);
+    expect_number(target, "SELECT count(*) FROM old WHERE x = 7", 1);
+    lido_pool_free(pool);
+}
+
 /* What it has said of an empty database is forgotten, and nothing is in the file. */
 Test(load_text, a_text_that_failed_says_nothing_of_the_next)
 {
