@@ -414,6 +414,17 @@ static int see_the_end(void *ctx, const struct lido_progress *now, struct lido_e
     return 7777;
 }
 
+Test(child, leaves_the_signals_of_the_host_as_they_were)
+{
+    sigset_t now;
+
+    begin();
+    cr_assert_eq(copy(), LIDO_OK, "%s", err.text);
+    cr_assert_eq(pthread_sigmask(SIG_SETMASK, NULL, &now), 0);
+    cr_expect_eq(sigismember(&now, SIGINT), 0);
+    cr_expect_eq(sigismember(&now, SIGTERM), 0);
+}
+
 Test(child, has_none_of_the_hosts_files_open)
 {
     int ends[2];
