@@ -54,8 +54,7 @@ struct lido_check_options {
     int depth;        /* LIDO_DEPTH_... (LIDO_DEPTH_SCHEMA) */
     int foreign_keys; /* not 0: PRAGMA foreign_key_check too; not with the header (0) */
     int max_problems; /* how many are told, at least 1 (100) */
-    int64_t
-        lock_timeout_ms; /* how long to wait for a lock of others; -1: for ever (1000) */
+    int64_t lock_timeout_ms; /* for a lock of others; -1: it waits for ever (1000) */
     const char *copy_folder; /* where copies go; NULL: TMPDIR, or else /tmp (NULL) */
 
     /* Called for each problem with one line, when all was read, on the calling thread, with no
