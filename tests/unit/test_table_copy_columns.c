@@ -231,3 +231,22 @@ Test(table_copy_columns, what_would_mean_the_rowid_is_lost)
     EXPECT_DONE(copy_of("t", "a", "oid"));
     cr_expect_eq(result.lost, 0);
 }
+
+/* Texts in double quotes, which a trial forbids, are the host's to allow. */
+Test(table_copy_columns, leave_quoted_texts_to_the_host)
+{
+    lido_pool *pool = stage_pool(stage_b, "pool=queue&pool_size=1&max_overflow=0");
+    static const char *const columns[] = { "a" };
+    struct lido_conn conn;
+
+    stage_exec(stage_a, "CREATE TABLE t(a, b)");
+    options.columns = columns;
+    options.column_count = 1;
+    EXPECT_DONE(lido_pool_checkout(pool, &conn, NULL, &err));
+    sqlite3_db_config(lido_conn_sqlite(&conn), SQLITE_DBCONFIG_DQS_DDL, 1, (int *)NULL);
+    EXPECT_DONE(lido_conn_checkin(&conn, NULL, &err));
+    EXPECT_DONE(lido_table_copy(lido_at_path(stage_a), "t", lido_at_pool(pool), &options,
+                                &result, &err));
+    EXPECT_DONE(lido_pool_exec(pool, "CREATE TABLE d(x CHECK (x <> \"text\"))", &err));
+    lido_pool_free(pool);
+}
