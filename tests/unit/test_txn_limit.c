@@ -476,3 +476,22 @@ Test(txn_limit, rollback_hooks_are_asked_and_asked_again)
     handy_give(&conn);
     lido_pool_free(pool);
 }
+
+/* Its transaction was ended on the raw handle, behind lido's back. */
+Test(txn_limit, one_that_raw_sql_ended_stops_no_raw_sql)
+{
+    lido_pool *pool = open_kind("queue", 100);
+    struct lido_conn conn = handy_take(pool);
+    sqlite3 *db = lido_conn_sqlite(&conn);
+
+    latch_set_up();
+    latch_open();
+    latch_add_to(db);
+    begin(&conn);
+    cr_assert_eq(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    fake_clock_advance_ms(100);
+    cr_expect_eq(sqlite3_exec(db, LATCH_LONG, NULL, NULL, NULL), SQLITE_OK, "%s",
+                 sqlite3_errmsg(db));
+    handy_give(&conn);
+    lido_pool_free(pool);
+}
