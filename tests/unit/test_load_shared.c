@@ -47,3 +47,39 @@ Test(load_shared, two_at_a_time_leave_the_connection_as_it_was)
     cr_expect_eq(lido_conn_checkin(&conn, NULL, &err), LIDO_OK);
     lido_pool_free(pool);
 }
+
+static int count(void *ctx, int action, const char *first, const char *second,
+                 const char *database, const char *trigger)
+{
+    (void)action, (void)first, (void)second, (void)database, (void)trigger;
+    ++*(int *)ctx;
+    return SQLITE_OK;
+}
+
+/* Another lease of the thread has the same connection, and its authorizer there. */
+Test(load_shared, the_hosts_authorizer_stays)
+{
+    static const char *const urls[] = { "sqlite://?pool=static",
+                                        "sqlite://?pool=singleton_thread" };
+    static const char text[] = "CREATE TABLE t (x);";
+    struct lido_error err;
+
+    for (int i = 0; i < 2; i++) {
+        struct lido_conn conn;
+        lido_pool *pool;
+        int asked = 0;
+
+        cr_assert_eq(lido_pool_open(&pool, urls[i], NULL, &err), LIDO_OK);
+        cr_assert_eq(lido_pool_checkout(pool, &conn, NULL, &err), LIDO_OK);
+        cr_assert_eq(lido_conn_set_authorizer(&conn, count, &asked, &err), LIDO_OK);
+        cr_expect_eq(
+            lido_load_text(lido_at_pool(pool), NULL, text, sizeof text - 1, NULL, &err),
+            LIDO_OK, "%s: %s", urls[i], err.text);
+        cr_expect_gt(asked, 0, "%s: while it loads", urls[i]);
+        asked = 0;
+        cr_expect_eq(lido_conn_exec(&conn, "INSERT INTO t VALUES (1)", &err), LIDO_OK);
+        cr_expect_gt(asked, 0, "%s: and afterwards", urls[i]);
+        cr_expect_eq(lido_conn_checkin(&conn, NULL, &err), LIDO_OK);
+        lido_pool_free(pool);
+    }
+}
