@@ -306,6 +306,33 @@ Test(restore_refused, of_a_file_that_is_written_within_its_second_is_refused)
     expect_old();
 }
 
+static int touch(void *ctx, const struct lido_progress *now, struct lido_error *story)
+{
+    (void)story;
+    if (strcmp(now->phase, "restoring") == 0 && now->done == 0)
+        cr_assert_eq(utimensat(AT_FDCWD, ctx, NULL, 0), 0);
+    return LIDO_OK;
+}
+
+/* Of one page: the first step is the last, and after it nobody looks. */
+Test(restore_refused, of_one_page_that_is_written_before_it_is_read_is_refused)
+{
+    static const struct timespec long_ago[2] = { { 1000000, 0 }, { 1000000, 0 } };
+    char name[] = "wal.db";
+    sqlite3 *db;
+
+    cr_assert_eq(sqlite3_open(name, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA user_version=7", NULL,
+                              NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_close(db);
+    cr_assert_eq(utimensat(AT_FDCWD, name, long_ago, 0), 0);
+    job.progress = touch;
+    job.progress_ctx = name;
+    cr_expect_eq(restore(name), SQLITE_BUSY, "%s", err.text);
+    expect_old();
+}
+
 static int64_t age_ns;
 
 static int take_age(void *ctx, const struct lido_progress *now, struct lido_error *story)
