@@ -230,6 +230,58 @@ Test(seat, a_token_ends_the_wait_for_a_connection)
     lido_cancel_free(job.cancel);
 }
 
+static void *hold(void *unused)
+{
+    struct lido_error own = LIDO_ERROR_INIT;
+    struct lido_conn held;
+
+    (void)unused;
+    cr_assert_eq(lido_pool_checkout(pool, &held, NULL, &own), LIDO_OK, "%s", own.text);
+    pthread_barrier_wait(&both);
+    pthread_barrier_wait(&both);
+    cr_expect_eq(lido_conn_checkin(&held, NULL, &own), LIDO_OK, "%s", own.text);
+    return NULL;
+}
+
+/* The pool would wait for four seconds. */
+Test(seat, the_time_of_the_job_ends_the_wait_for_a_connection)
+{
+    struct timespec began, ended;
+    pthread_t thread;
+
+    cr_assert_eq(pthread_barrier_init(&both, NULL, 2), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, hold, NULL), 0);
+    pthread_barrier_wait(&both);
+    job.timeout_ms = 20;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    cr_expect_eq(take(&plain), LIDO_TXN_TIMEOUT, "%s", err.text);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    cr_expect_lt(ended.tv_sec - began.tv_sec, 3, "it did not wait for its end");
+    pthread_barrier_wait(&both);
+    pthread_join(thread, NULL);
+    expect_all_is_returned();
+}
+
+/* What a connection runs when it is made is not asked whether the job is to end. */
+Test(seat, the_time_of_the_job_ends_the_wait_of_a_new_connection)
+{
+    struct timespec began, ended;
+    char url[120];
+    sqlite3 *other;
+
+    snprintf(url, sizeof url, "sqlite:///%s?journal_mode=wal", stage_a);
+    cr_assert_eq(sqlite3_open(stage_a, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    job.timeout_ms = 20;
+    cr_assert_eq(lido__work_begin(&work, &job, &err), LIDO_OK);
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    cr_expect_eq(lido__seat_open(&seat, &work, lido_at_url(url), &plain, &err),
+                 LIDO_TXN_TIMEOUT, "%s", err.text);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    cr_expect_lt(ended.tv_sec - began.tv_sec, 3, "it did not wait for its end");
+    sqlite3_close(other);
+}
+
 Test(seat, sql_that_the_job_ended_answers_why)
 {
     cr_assert_eq(lido_cancel_new(&job.cancel, &err), LIDO_OK);
