@@ -194,6 +194,36 @@ Test(check, pages_that_have_no_room_are_a_damaged_header)
     cr_expect_not_null(strstr(check.text, "byte 20"), "%s", check.text);
 }
 
+/* Two are known: with a rollback journal, and with a log. */
+Test(check, a_later_version_is_a_damaged_header)
+{
+    run_sql("a.db", made);
+    options.depth = LIDO_DEPTH_HEADER;
+    write_at("a.db", 19, "\x03", 1);
+    cr_expect_eq(verdict_of("a.db"), LIDO_CHECK_ENCRYPTED);
+    cr_expect_not_null(strstr(check.text, "byte 19"), "%s", check.text);
+}
+
+Test(check, a_header_that_is_not_whole_is_truncated)
+{
+    run_sql("a.db", made);
+    options.depth = LIDO_DEPTH_HEADER;
+    cr_assert_eq(truncate("a.db", 99), 0);
+    cr_expect_eq(verdict_of("a.db"), LIDO_CHECK_TRUNCATED);
+    cr_expect_not_null(strstr(check.text, "99 bytes, and the header"), "%s", check.text);
+}
+
+/* The number of pages is not known, and none is there. */
+Test(check, a_first_page_that_is_not_whole_is_truncated)
+{
+    run_sql("a.db", made);
+    options.depth = LIDO_DEPTH_HEADER;
+    write_at("a.db", 28, "\0\0\0\0", 4);
+    cr_assert_eq(truncate("a.db", 300), 0);
+    cr_expect_eq(verdict_of("a.db"), LIDO_CHECK_TRUNCATED);
+    cr_expect_not_null(strstr(check.text, "less than one page"), "%s", check.text);
+}
+
 /* An SQLite from before 3.7.0 does not write the number of pages, and leaves an old one. */
 Test(check, a_number_of_pages_that_nobody_wrote_is_not_believed)
 {
