@@ -212,6 +212,7 @@ Test(table, the_name_behind_create_is_replaced)
     expect_head("CREATE TABLE 'it''s'(x)", "CREATE TABLE " NEW "(x)");
     expect_head("-- x\nCREATE /* TABLE y */ TABLE if not EXISTS main . t (x)",
                 "-- x\nCREATE /* TABLE y */ TABLE " NEW " (x)");
+    expect_head("CREATE /*/ VIEW */ TABLE t(x)", "CREATE /*/ VIEW */ TABLE " NEW "(x)");
     expect_head("CREATE UNIQUE INDEX \xc3\xa4$1 ON t(x)",
                 "CREATE UNIQUE INDEX " NEW " ON t(x)");
     expect_head("CREATE TRIGGER \"\" AFTER", "CREATE TRIGGER " NEW " AFTER");
