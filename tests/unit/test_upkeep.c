@@ -377,7 +377,8 @@ Test(upkeep, sizes_tell_each_table_and_index)
     struct lido_sizes_total total = LIDO_SIZES_TOTAL_INIT;
 
     sql(FILL "CREATE TABLE dbstat (name, pgsize); DELETE FROM t WHERE x > 1000;"
-             "CREATE VIEW v AS SELECT 1");
+             "CREATE VIEW v AS SELECT 1;"
+             "CREATE TRIGGER t AFTER DELETE ON t BEGIN SELECT 1; END");
     cr_assert_eq(lido_sizes(lido_at_path(path), add, NULL, &total, &options, &err), LIDO_OK,
                  "%s", err.text);
     cr_expect_str_eq(order,
@@ -530,4 +531,32 @@ Test(upkeep, options_and_reports_of_another_size_are_refused)
     options.size--;
     for (int which = 0; which < JOBS; which++)
         cr_expect_eq(run(which, at), SQLITE_MISUSE);
+}
+
+/* The host attached a second one, with a log of its own. */
+Test(upkeep, a_passive_checkpoint_is_of_the_database_alone)
+{
+    struct lido_conn conn;
+    char url[140], *text;
+    off_t before;
+    lido_pool *pool;
+
+    sql("PRAGMA journal_mode=WAL;" FILL);
+    snprintf(url, sizeof url, "sqlite:///%s?pool=static", path);
+    cr_assert_eq(lido_pool_open(&pool, url, NULL, &err), LIDO_OK, "%s", err.text);
+    cr_assert_eq(lido_pool_checkout(pool, &conn, NULL, &err), LIDO_OK, "%s", err.text);
+    text = sqlite3_mprintf("ATTACH '%q-other' AS other; PRAGMA other.journal_mode=WAL;"
+                           "CREATE TABLE other.o (x);"
+                           "INSERT INTO other.o VALUES (zeroblob(20000))",
+                           path);
+    cr_assert_eq(sqlite3_exec(lido_conn_sqlite(&conn), text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_free(text);
+    before = size_of("-other");
+    cr_expect_lt(before, 20000, "it is in the log");
+    cr_expect_eq(lido_checkpoint(lido_at_pool(pool), SQLITE_CHECKPOINT_PASSIVE, NULL,
+                                 &options, &err),
+                 LIDO_OK, "%s", err.text);
+    cr_expect_eq(size_of("-other"), before);
+    cr_expect_eq(lido_conn_checkin(&conn, NULL, &err), LIDO_OK, "%s", err.text);
+    lido_pool_free(pool);
 }
