@@ -39,7 +39,8 @@ struct lido_backup_options {
     size_t size;                /* sizeof this struct */
     const struct lido_job *job; /* progress is in pages, of COPY in bytes (NULL) */
     int method;                 /* LIDO_BACKUP_... (LIDO_BACKUP_ONLINE) */
-    int replace; /* a file at the name is replaced; nobody may have it open (0) */
+    int replace; /* a file at the name is replaced; nobody may have it open, which the caller
+                    sees to: it is not checked (0) */
     int check;   /* the copy is read back, by PRAGMA quick_check (1) */
     int stamp; /* the time is added to the name: NAME.YYYYmmdd-HHMM, in UTC; the second of a
                     minute is NAME.YYYYmmdd-HHMM-2, and a number is not used again (0) */

@@ -202,6 +202,14 @@ expect 'backup over a file' 1 'exists already.*say --replace'
 run backup --replace --json a.db copy.db
 is_json 'backup' lido-backup/1 'told["path"].endswith("/copy.db") and told["is_checked"]
     and told["bytes"] > 0 and told["removed"] == 0'
+run help backup
+expect 'backup --replace: whose duty it is' 0 'see yourself that nobody has it open'
+expect 'backup --replace: it is not checked' 0 'that is not checked'
+cp copy.db held.db
+hold held.db 'BEGIN' 'SELECT count(*) FROM person'
+run backup --replace a.db held.db
+expect 'backup --replace of a file that is open' 0 'checked$'
+release
 run backup --vacuum --no-check a.db vacuumed.db
 expect 'backup --vacuum --no-check' 0 'not checked$'
 same 'backup --vacuum: the content' "$wanted" "$(what vacuumed.db "$everything")"
