@@ -91,7 +91,7 @@ static int run(struct call *call)
     int rc = check_options(call);
 
     if (rc == LIDO_OK)
-        rc = open_pool(call, call->operands[0], false, &pool);
+        rc = open_pool(call, call->operands[0], &pool);
     if (rc != LIDO_OK)
         return rc;
     wanted.job = &call->job;

@@ -141,9 +141,9 @@ static int run(struct call *call)
     int rc = check_options(call, is_same);
 
     if (rc == LIDO_OK)
-        rc = open_pool(call, from_path, false, &from);
+        rc = open_pool(call, from_path, &from);
     if (rc == LIDO_OK && !is_same) {
-        rc = open_pool(call, into_path, false, &into);
+        rc = open_pool(call, into_path, &into);
         if (rc == LIDO_NOT_FOUND)
             command_advise(call, "'lido load --create' makes a database");
     }

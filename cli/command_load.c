@@ -40,7 +40,7 @@ static int load(struct call *call, const char *path)
 {
     struct lido_load_options wanted = LIDO_LOAD_OPTIONS_INIT;
     lido_pool *pool;
-    int rc = open_pool(call, path, false, &pool);
+    int rc = open_pool(call, path, &pool);
 
     if (rc != LIDO_OK)
         return rc;

@@ -27,7 +27,7 @@ static int option(struct call *call, int id, const char *value)
 static int run(struct call *call)
 {
     lido_pool *pool;
-    int rc = open_pool(call, call->operands[0], false, &pool);
+    int rc = open_pool(call, call->operands[0], &pool);
 
     if (rc != LIDO_OK)
         return rc;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int open_pool(struct call *call, const char *path, bool may_create, lido_pool **pool)
+int open_pool(struct call *call, const char *path, lido_pool **pool)
 {
     struct lido_pool_options options = LIDO_POOL_OPTIONS_INIT;
     struct lido_url parts = LIDO_URL_INIT;
@@ -26,7 +26,7 @@ int open_pool(struct call *call, const char *path, bool may_create, lido_pool **
         if (!S_ISREG(status.st_mode)) /* a device may be read like an empty database */
             return lido_fail(&call->err, SQLITE_CANTOPEN, "%.150s is %s, and no database",
                              path, S_ISDIR(status.st_mode) ? "a folder" : "a special file");
-    } else if (!may_create || errno != ENOENT) {
+    } else {
         return lido_fail(&call->err, errno == ENOENT ? LIDO_NOT_FOUND : SQLITE_CANTOPEN,
                          "%.150s: %s", path, strerror(errno));
     }
@@ -51,7 +51,7 @@ bool open_is_same(const char *one, const char *other)
 int open_database(struct call *call, lido_pool **pool, struct lido_conn *conn)
 {
     struct lido_checkout_options checkout = LIDO_CHECKOUT_OPTIONS_INIT;
-    int rc = open_pool(call, call->operands[0], false, pool);
+    int rc = open_pool(call, call->operands[0], pool);
 
     if (rc != LIDO_OK)
         return rc;

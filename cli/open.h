@@ -8,8 +8,8 @@
 #include "cli/command.h"
 
 /* A pool on the file `path`, whose connections wait for locks as --timeout says; nothing is
-   opened yet.  LIDO_NOT_FOUND: there is no such file, unless `may_create`. */
-int open_pool(struct call *call, const char *path, bool may_create, lido_pool **pool);
+   opened yet.  LIDO_NOT_FOUND: there is no such file. */
+int open_pool(struct call *call, const char *path, lido_pool **pool);
 /* Are both names of one file that is there? */
 bool open_is_same(const char *one, const char *other);
 /* A pool on the first operand, to be freed, and a lease on it that Ctrl-C ends.
