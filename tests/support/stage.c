@@ -124,7 +124,7 @@ static struct {
 
 static int act(const void *ctx, const char *word, struct lido_error *out)
 {
-    char full[40];
+    char full[80]; /* a prefix, and a word with the name of a savepoint in it */
 
     snprintf(full, sizeof full, "%s%s", ctx != NULL ? (const char *)ctx : "", word);
     stage_note(full);
