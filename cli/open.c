@@ -17,6 +17,7 @@ int open_pool(struct call *call, const char *path, lido_pool **pool)
     struct lido_url parts = LIDO_URL_INIT;
     char url[LIDO_URL_LONGEST + 1], whole[4096];
     struct stat status;
+    const bool is_other = strcmp(path, ":memory:") == 0 || strncmp(path, "file:", 5) == 0;
     int rc;
 
     *pool = NULL;
@@ -30,8 +31,8 @@ int open_pool(struct call *call, const char *path, lido_pool **pool)
         return lido_fail(&call->err, errno == ENOENT ? LIDO_NOT_FOUND : SQLITE_CANTOPEN,
                          "%.150s: %s", path, strerror(errno));
     }
-    /* "./" keeps ":memory:" and "file:x" from being more than names. */
-    if (snprintf(whole, sizeof whole, "%s%s", path[0] == '/' ? "" : "./", path) >=
+    /* "./" keeps these from being more than names; errors show it, so others are without. */
+    if (snprintf(whole, sizeof whole, "%s%s", is_other ? "./" : "", path) >=
         (int)sizeof whole)
         return lido_fail(&call->err, SQLITE_CANTOPEN, "the path is too long");
     parts.database = whole;

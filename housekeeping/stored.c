@@ -30,6 +30,19 @@
 #define LOCK_MS     5000
 #define NAP_MS      10
 
+/* With the system's reason, as that this user may not read it. */
+static void fail_open(sqlite3 *db, int rc, const char *path, struct lido_error *err)
+{
+    const int number = (rc & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+    char text[LIDO__REASON_SIZE];
+
+    lido_fail(err, rc, "cannot open %.120s: %s%s%s%s", path, sqlite3_errstr(rc),
+              number != 0 ? " (" : "", number != 0 ? lido__reason(number, text) : "",
+              number != 0 ? ")" : "");
+    if (err != NULL)
+        err->sys_errno = number;
+}
+
 static int connect(struct lido__stored *stored, const char *path, bool is_immutable,
                    struct lido_error *err)
 {
@@ -43,7 +56,7 @@ static int connect(struct lido__stored *stored, const char *path, bool is_immuta
                          NULL);
     sqlite3_free(uri);
     if (rc != SQLITE_OK) {
-        lido_fail(err, rc, "cannot open %.150s: %s", path, sqlite3_errstr(rc));
+        fail_open(stored->db, rc, path, err);
         lido__stored_close(stored);
     }
     return rc;

@@ -285,6 +285,23 @@ expect 'restore of a damaged file' 5 'restore: '
 run restore a.db absent.db
 expect 'restore into a file that is not there' 5 'absent.db: No such file'
 [ ! -e absent.db ] || fail 'restore makes no file'
+# Root may read everything unless that is taken from it.
+unprivileged=
+[ "$(id -u)" != 0 ] || unprivileged='setpriv --bounding-set=-dac_override,-dac_read_search
+    --inh-caps=-dac_override,-dac_read_search'
+# shellcheck disable=SC2086
+if $unprivileged true 2>/dev/null; then
+    cp copy.db secret.db
+    chmod 0 secret.db
+    for line in 'tables secret.db' 'dump secret.db' 'backup secret.db never.db' \
+        'copy secret.db person a.db' 'load secret.db /dev/null' 'sizes secret.db' \
+        'restore copy.db secret.db' 'restore secret.db a.db'; do
+        $unprivileged "$lido" $line >"$work/out" 2>"$work/err"
+        code=$?
+        expect "$line: who may not read it" 5 'data/secret.db: .*Permission denied'
+        grep -q '/\./' "$work/err" && fail "$line: the name as it is"
+    done
+fi
 sql pages.db 'PRAGMA page_size=1024' 'CREATE TABLE t (x)'
 run restore pages.db a.db
 expect 'restore of another page size' 1 'pages of'
