@@ -106,7 +106,7 @@ static int run(struct call *call)
         lido_fail(&call->err, rc,
                   "%.150s exists already: choose another name, or say --replace",
                   call->operands[1]);
-    return rc;
+    return open_advise_log(call, call->operands[0], rc);
 }
 
 static void text(struct call *call)

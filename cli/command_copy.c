@@ -163,7 +163,7 @@ static int run(struct call *call)
         advise(call, rc);
     lido_pool_free(into);
     lido_pool_free(from);
-    return rc;
+    return open_advise_log(call, from_path, rc);
 }
 
 static const char *name_of_copy(const struct call *call)

@@ -327,7 +327,7 @@ static int look_at_database(struct call *call)
         log_size = status.st_size;
     rc = ask(call, asked);
     if (rc != LIDO_OK)
-        return rc;
+        return open_advise_log(call, call->operands[0], rc);
     judge(asked, log_size);
     look_at_file(call->operands[0]);
     return LIDO_OK;

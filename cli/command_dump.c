@@ -110,7 +110,7 @@ static int run(struct call *call)
         rc = check_pattern(call, pool);
     if (rc != LIDO_OK) {
         lido_pool_free(pool);
-        return rc;
+        return open_advise_log(call, call->operands[0], rc);
     }
     rc = stream_write_to(&out, call, output, may_replace, call->operands[0]);
     if (rc != LIDO_OK) {
@@ -127,7 +127,7 @@ static int run(struct call *call)
     }
     stream_end(&out);
     lido_pool_free(pool);
-    return rc;
+    return open_advise_log(call, call->operands[0], rc);
 }
 
 static void text(struct call *call)

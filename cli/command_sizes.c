@@ -6,6 +6,7 @@
  */
 #include "cli/command.h"
 #include "cli/listing.h"
+#include "cli/open.h"
 #include "report/units.h"
 
 #include <stdio.h>
@@ -84,7 +85,7 @@ static int run(struct call *call)
         forget();
     else if (n > 0)
         qsort(objects, n, sizeof *objects, larger_first);
-    return rc;
+    return open_advise_log(call, call->operands[0], rc);
 }
 
 static void text(struct call *call)

@@ -70,7 +70,8 @@ static int run(struct call *call)
         call->answer = CLI_FAILED; /* the file is there, and the table is not */
         rc = lido_fail(&call->err, LIDO_NOT_FOUND, "main has no table \"%s\"", only);
     }
-    return open_end(pool, &conn, rc);
+    rc = open_end(pool, &conn, rc);
+    return open_advise_log(call, call->operands[0], rc);
 }
 
 static void text(struct call *call)

@@ -7,9 +7,12 @@
 #include "cli/open.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int open_pool(struct call *call, const char *path, lido_pool **pool)
 {
@@ -39,6 +42,57 @@ int open_pool(struct call *call, const char *path, lido_pool **pool)
     options.timeout_ms = call->timeout_ms;
     rc = lido_url_format(url, sizeof url, &parts, &call->err);
     return rc == LIDO_OK ? lido_pool_open(pool, url, &options, &call->err) : rc;
+}
+
+/* What the header says, and who has locks; false: it cannot be told. */
+static bool look(const char *path, struct lido_check *check)
+{
+    struct lido_check_options options = LIDO_CHECK_OPTIONS_INIT;
+
+    options.depth = LIDO_DEPTH_HEADER;
+    options.lock_timeout_ms = 0;
+    return lido_check(lido_at_path(path), &options, check, NULL) == LIDO_OK;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL || slash[1] == '\0' ? path : slash + 1;
+}
+
+/* May files be made beside the file itself, also if the path is a link? */
+static bool may_write_beside(const char *path)
+{
+    char folder[PATH_MAX], *end;
+
+    if (realpath(path, folder) == NULL)
+        return true; /* nothing is known */
+    end = strrchr(folder, '/');
+    end[end == folder] = '\0';
+    return access(folder, W_OK) == 0;
+}
+
+int open_advise_log(struct call *call, const char *path, int rc)
+{
+    struct lido_file file = LIDO_FILE_INIT;
+    struct lido_check check = LIDO_CHECK_INIT;
+    char advice[200];
+
+    if ((rc & 0xff) != SQLITE_READONLY && (rc & 0xff) != SQLITE_CANTOPEN)
+        return rc;
+    /* In SQLite's words it is no refusal of lido's, which says why. */
+    if (strstr(call->err.text, sqlite3_errstr(rc & 0xff)) == NULL ||
+        lido_file_look(path, &file, NULL) != LIDO_OK || file.kind != LIDO_FILE_REGULAR ||
+        file.shm.is_there || may_write_beside(path) || !look(path, &check) || !check.is_wal)
+        return rc;
+    snprintf(
+        advice, sizeof advice,
+        "%.40s is in WAL mode, and in its folder this user cannot make the log: read a "
+        "copy of it%s, or let somebody who can keep it open",
+        name_of(path), file.wal.bytes > 0 ? " and its -wal" : "");
+    command_advise(call, advice);
+    return rc;
 }
 
 bool open_is_same(const char *one, const char *other)

@@ -302,6 +302,48 @@ if $unprivileged true 2>/dev/null; then
         grep -q '/\./' "$work/err" && fail "$line: the name as it is"
     done
 fi
+make_database b.db
+# Who may not write the folder of a database in WAL mode makes no log there.
+mkdir wal
+sql wal/w.db 'PRAGMA journal_mode=wal' 'CREATE TABLE person (id INTEGER PRIMARY KEY, name)'
+advice='; w.db is in WAL mode, and in its folder this user cannot make the log: read a copy of it, or'
+# shellcheck disable=SC2086
+if $unprivileged true 2>/dev/null; then
+    for mode in 444 666; do
+        chmod "$mode" wal/w.db
+        chmod 555 wal
+        for line in 'tables wal/w.db' 'sizes wal/w.db' 'dump wal/w.db' 'doctor wal/w.db' \
+            'backup wal/w.db never.db' 'backup --method copy wal/w.db never.db' \
+            'copy --as never wal/w.db person b.db'; do
+            $unprivileged "$lido" $line >"$work/out" 2>"$work/err"
+            code=$?
+            expect "$line of mode $mode, without its log: advice" 1 "$advice"
+        done
+        for line in 'check wal/w.db' 'info wal/w.db'; do
+            $unprivileged "$lido" $line >"$work/out" 2>"$work/err"
+            code=$?
+            expect "$line of mode $mode, without its log" 0 'sound'
+        done
+        $unprivileged "$lido" backup wal/w.db b.db >"$work/out" 2>"$work/err"
+        code=$?
+        expect "a backup that is refused, mode $mode" 1 'exists already.* --replace$'
+        chmod 755 wal
+    done
+    $unprivileged "$lido" dump wal/w.db >"$work/out" 2>"$work/err"
+    code=$?
+    expect 'in a folder that may be written' 0 'COMMIT'
+    chmod 444 wal/w.db
+    hold wal/w.db 'BEGIN' 'SELECT count(*) FROM person'
+    chmod 555 wal
+    for line in 'tables wal/w.db' 'backup wal/w.db kept.db'; do
+        $unprivileged "$lido" $line >"$work/out" 2>"$work/err"
+        code=$?
+        expect "$line: somebody has it open" 0 '.'
+    done
+    chmod 755 wal
+    release
+    rm kept.db
+fi
 sql pages.db 'PRAGMA page_size=1024' 'CREATE TABLE t (x)'
 run restore pages.db a.db
 expect 'restore of another page size' 1 'pages of'
