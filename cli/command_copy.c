@@ -163,6 +163,7 @@ static int run(struct call *call)
         advise(call, rc);
     lido_pool_free(into);
     lido_pool_free(from);
+    open_advise_which(call, from_path, into_path, rc);
     return open_advise_log(call, from_path, rc);
 }
 

@@ -34,7 +34,7 @@ static int run(struct call *call)
     wanted.job = &call->job;
     rc = lido_restore(lido_at_pool(pool), call->operands[0], &wanted, &call->err);
     lido_pool_free(pool);
-    return rc;
+    return open_advise_which(call, call->operands[0], call->operands[1], rc);
 }
 
 static void text(struct call *call)

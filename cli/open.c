@@ -95,6 +95,36 @@ int open_advise_log(struct call *call, const char *path, int rc)
     return rc;
 }
 
+static bool is_at_fault(const char *path, int rc)
+{
+    struct lido_check check = LIDO_CHECK_INIT;
+
+    if (!look(path, &check))
+        return false;
+    if ((rc & 0xff) == SQLITE_BUSY)
+        return check.is_in_use != 0;
+    return check.verdict == LIDO_CHECK_NOT_SQLITE || check.verdict == LIDO_CHECK_ENCRYPTED;
+}
+
+int open_advise_which(struct call *call, const char *one, const char *other, int rc)
+{
+    char advice[200];
+    const char *name;
+    bool is_one;
+
+    if ((rc & 0xff) != SQLITE_NOTADB && (rc & 0xff) != SQLITE_BUSY)
+        return rc;
+    is_one = is_at_fault(one, rc);
+    if (is_one == is_at_fault(other, rc))
+        return rc;
+    name = name_of(is_one ? one : other);
+    snprintf(advice, sizeof advice, "%s %.100s",
+             (rc & 0xff) == SQLITE_BUSY ? "others use" : "that is", name);
+    if (strstr(call->err.text, name) == NULL)
+        command_advise(call, advice);
+    return rc;
+}
+
 bool open_is_same(const char *one, const char *other)
 {
     struct stat left, right;

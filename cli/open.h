@@ -10,9 +10,12 @@
 /* A pool on the file `path`, whose connections wait for locks as --timeout says; nothing is
    opened yet.  LIDO_NOT_FOUND: there is no such file. */
 int open_pool(struct call *call, const char *path, lido_pool **pool);
-/* Answers `rc`, that of an error about a database that is read, and puts behind its text that
-   it needs a log which this user cannot make.  No pool has it open any more. */
+/* These two answer `rc`, that of an error, and put behind its text what is known of the files.
+   No pool of this process has them open any more. */
+/* Of a database that is read: that it needs a log which this user cannot make. */
 int open_advise_log(struct call *call, const char *path, int rc);
+/* Of two databases: which of them the error is about, if it does not say so. */
+int open_advise_which(struct call *call, const char *one, const char *other, int rc);
 /* Are both names of one file that is there? */
 bool open_is_same(const char *one, const char *other);
 /* A pool on the first operand, to be freed, and a lease on it that Ctrl-C ends.

@@ -302,7 +302,21 @@ if $unprivileged true 2>/dev/null; then
         grep -q '/\./' "$work/err" && fail "$line: the name as it is"
     done
 fi
+# Of two databases it is said which one is meant.
 make_database b.db
+for line in 'copy noise.db person b.db' 'copy b.db person noise.db' 'restore b.db noise.db'; do
+    # shellcheck disable=SC2086
+    run $line
+    expect "$line: which" 5 'not a database; that is noise.db$'
+done
+run restore noise.db b.db
+expect 'restore of noise: which, said once' 5 'noise.db is no database of SQLite$'
+cp b.db c.db
+hold c.db 'BEGIN' 'SELECT count(*) FROM person'
+run copy --as other --timeout 0 b.db person c.db
+expect 'copy: which is in use' 4 'locked; others use c.db; --timeout'
+release
+
 # Who may not write the folder of a database in WAL mode makes no log there.
 mkdir wal
 sql wal/w.db 'PRAGMA journal_mode=wal' 'CREATE TABLE person (id INTEGER PRIMARY KEY, name)'
