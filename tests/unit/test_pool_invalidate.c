@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* What the hooks saw, and the one that refuses. */
-static char seen[256];
+static char seen[1024]; /* several reasons, each as long as one may be */
 static const char *refusing;
 
 static int see(const char *name, const struct lido_event *event, struct lido_error *err)
