@@ -132,11 +132,17 @@ int command_bytes(const struct call *call, const char *option, const char *value
 
 const char *command_refused(char **argv, const char *letters, char room[REFUSED_ROOM])
 {
-    /* A letter that is known was refused as a long option with a value. */
-    if (optopt == 0 || optopt > 0xff || strchr(letters, optopt) != NULL)
-        return argv[optind - 1];
-    snprintf(room, REFUSED_ROOM, "-%c; a name that begins so goes behind --",
-             optopt > ' ' && optopt < 0x7f ? optopt : '?');
+    const char *word = argv[optind - 1];
+
+    if (optopt == 0)
+        snprintf(room, REFUSED_ROOM, "there is no such option as %.100s", word);
+    /* What is known was refused as a long option with a value. */
+    else if (optopt > 0xff || strchr(letters, optopt) != NULL)
+        snprintf(room, REFUSED_ROOM, "%.*s takes no value", (int)strcspn(word, "="), word);
+    else
+        snprintf(room, REFUSED_ROOM,
+                 "there is no such option as -%c; a name that begins so goes behind --",
+                 optopt > ' ' && optopt < 0x7f ? optopt : '?');
     return room;
 }
 
@@ -180,7 +186,9 @@ static int parse_timeout(struct call *call, const char *value)
     char *end;
     const double seconds = strtod(value, &end);
 
-    if (value[0] < '0' || value[0] > '9' || *end != '\0' || !(seconds <= 1e6))
+    /* No sign, and neither "inf" nor "nan". */
+    if (strchr("0123456789.", value[0]) == NULL || value[0] == '\0' || *end != '\0' ||
+        !(seconds <= 1e6))
         return command_refuse(call, "timeout", "seconds from 0 to 1000000", value);
     call->timeout_ms = (int64_t)(seconds * 1000);
     return CLI_OK;
@@ -249,8 +257,7 @@ static int parse(struct call *call, int argc, char **argv, bool *wants_help)
         if (id == ':')
             return usage(call, "a value is missing behind", argv[optind - 1]);
         if (id == '?')
-            return usage(call, "there is no such option as",
-                         command_refused(argv, letters, refused));
+            return usage(call, command_refused(argv, letters, refused), NULL);
         *wants_help = id == 'h';
         rc = *wants_help ? CLI_OK : take(call, id, &color);
         if (rc != CLI_OK || *wants_help)

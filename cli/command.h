@@ -94,9 +94,9 @@ int command_integer(const struct call *call, const char *option, const char *val
 int command_bytes(const struct call *call, const char *option, const char *value,
                   int64_t *out);
 
-/* What getopt_long() refused, in words, by its `letters`: of letters that share a word it is
-   the one. */
-enum { REFUSED_ROOM = 64 };
+/* What getopt_long() refused and why, in words, by its `letters`: of letters that share a word
+   it is the one. */
+enum { REFUSED_ROOM = 160 };
 const char *command_refused(char **argv, const char *letters, char room[REFUSED_ROOM]);
 
 /* Behind the text of the error what may help, if there is room. */

@@ -221,8 +221,7 @@ int demo_options_parse(struct demo_options *options, int argc, char **argv)
         if (id == ':')
             return usage("a value is missing behind", argv[optind - 1]);
         if (id == '?')
-            return usage("there is no such option as",
-                         command_refused(argv, letters, refused));
+            return usage(command_refused(argv, letters, refused), NULL);
         rc = parse_one(options, id, &has_seconds);
         if (rc != CLI_OK)
             return rc;

@@ -62,6 +62,8 @@ run demo a b
 expect 'two databases' 2 "also 'b'\|also b"
 run demo --bogus a
 expect 'an unknown option' 2 'no such option as --bogus'
+run demo --json=x a
+expect 'a value that is too much' 2 'demo: --json takes no value; see'
 run demo --json -dash.db
 expect 'a name like an option' 2 'no such option as -d; a name that begins so goes behind --;'
 run demo a --threads

@@ -46,12 +46,15 @@ for command in $commands; do
     run "$command" --json -qx a.db
     expect "$command: an unknown letter behind another" 2 'no such option as -x;'
     run "$command" --quiet=yes a.db
-    expect "$command: a value that is too much" 2 'no such option as --quiet=yes;'
+    expect "$command: a value that is too much" 2 "$command: --quiet takes no value; see"
+    run "$command" --json=x a.db
+    expect "$command: a value that is too much, of --json" 2 "$command: --json takes no value; see"
     run "$command" a b c
     expect "$command: too many operands" 2 'there is'
     run "$command" --color
     expect "$command: a value that is missing" 2 'missing behind --color'
-    for line in '--color=green' '--progress=green' '--timeout=-1' '--timeout=1x' '--timeout='; do
+    for line in '--color=green' '--progress=green' '--timeout=-1' '--timeout=1x' '--timeout=' \
+        '--timeout=.' '--timeout=.x' '--timeout=inf' '--timeout=nan'; do
         run "$command" "$line" a.db
         expect "$command $line" 2 'wants .*not'
         silent "$command $line" out
@@ -144,6 +147,8 @@ expect 'doctor with a log' 0 '^write-ahead log  *[0-9]'
 release
 
 for command in $on_a_database; do
+    run "$command" --quiet --timeout .3 a.db
+    [ "$code" = 0 ] || fail "$command --timeout .3"
     run "$command" --quiet a.db
     [ "$code" = 0 ] || fail "$command --quiet"
     silent "$command --quiet" out
