@@ -125,6 +125,9 @@ def try_wrong_lines(command):
         code, out, err = run(command, *line)
         expect(f"{command} {line}", code == 2 and out == "" and err.startswith("lido: "),
                (code, out, err))
+        if command != "help":  # in words, as lido(1) says: it may be --json that is wrong
+            told = run(command, "--json", *line)
+            expect(f"{command} --json {line}", told == (2, "", err), told)
     expect(f"{command}: wrong lines do nothing",
            sorted(os.listdir(".")) == ["a.db", "a.sql", "b.db"])
 
