@@ -89,6 +89,8 @@ static int check_pattern(struct call *call, lido_pool *pool)
                          " AND name LIKE ?1 ESCAPE '\\' LIMIT 1",
                          &pattern, 1, count, &is_found, &call->err);
     lido_conn_checkin(&conn, NULL, NULL);
+    if (rc == LIDO_BAD_TEXT) /* it speaks of what is bound */
+        lido_fail(&call->err, rc, "the pattern of --tables is not UTF-8");
     if (rc != LIDO_OK || is_found)
         return rc;
     call->answer = CLI_FAILED;

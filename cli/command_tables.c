@@ -66,7 +66,9 @@ static int run(struct call *call)
                          " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\')"
                          " AND (?2 IS NULL OR name = ?2 COLLATE NOCASE) ORDER BY name",
                          values, 2, keep, NULL, &call->err);
-    if (rc == LIDO_OK && only != NULL && tables.n == 0) {
+    if (rc == LIDO_BAD_TEXT) { /* it speaks of what is bound */
+        lido_fail(&call->err, rc, "the name of the table is not UTF-8");
+    } else if (rc == LIDO_OK && only != NULL && tables.n == 0) {
         call->answer = CLI_FAILED; /* the file is there, and the table is not */
         rc = lido_fail(&call->err, LIDO_NOT_FOUND, "main has no table \"%s\"", only);
     }

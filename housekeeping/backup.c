@@ -194,6 +194,8 @@ static int copy_vacuum(struct backup *backup, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     rc = lido_stmt_bind(&stmt, 1, lido_text(backup->target.temporary), err);
+    if (rc == LIDO_BAD_TEXT)
+        lido_fail(err, rc, "the name of the copy is not UTF-8: VACUUM cannot take it");
     if (rc == LIDO_OK)
         rc = lido_stmt_step(&stmt, err);
     lido_stmt_finalize(&stmt, NULL);

@@ -99,6 +99,7 @@ struct lido_backup {
  *            the database itself; no SQLite), LIDO_BAD_OPTION, LIDO_NOT_FOUND (no database),
  *            LIDO_CANCELLED, LIDO_TXN_TIMEOUT, SQLITE_BUSY, SQLITE_FULL, SQLITE_NOMEM;
  *            SQLITE_ERROR (`hash`, and a generated column needs a function of the host's);
+ *            LIDO_BAD_TEXT (VACUUM: the target's name is not UTF-8);
  *            SQLITE_READONLY_DBMOVED (COPY: its name leads to another file than is open);
  *            SQLITE_CORRUPT and SQLITE_NOTADB (the database is damaged); SQLITE_IOERR_DIR_FSYNC
  *            (the file is there, and may not outlive a loss of power); what `progress`

@@ -302,6 +302,14 @@ if $unprivileged true 2>/dev/null; then
         grep -q '/\./' "$work/err" && fail "$line: the name as it is"
     done
 fi
+raw=$(printf 'raw\377.db')
+for line in "backup --vacuum copy.db $raw" "tables copy.db $raw" "dump --tables $raw copy.db"; do
+    # shellcheck disable=SC2086
+    run $line
+    LC_ALL=C expect "${line%% *} of what is not UTF-8" 1 ': the [a-z -]* is not UTF-8'
+done
+run backup copy.db "$raw"
+LC_ALL=C expect 'backup to a name that is not UTF-8' 0 'checked'
 # Of two databases it is said which one is meant.
 make_database b.db
 for line in 'copy noise.db person b.db' 'copy b.db person noise.db' 'restore b.db noise.db'; do
