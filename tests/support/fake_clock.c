@@ -11,10 +11,11 @@
 
 static _Atomic int64_t now_ns = INT64_C(1000000000);
 static _Atomic int reads;
+static _Thread_local int64_t ahead_ns;
 
 static int64_t read_now(void *ctx)
 {
-    int64_t now = atomic_load(&now_ns);
+    int64_t now = atomic_load(&now_ns) + ahead_ns;
 
     (void)ctx;
     atomic_fetch_add(&reads,
@@ -41,6 +42,11 @@ int64_t fake_clock_now_ns(void)
 int fake_clock_reads(void)
 {
     return atomic_load(&reads);
+}
+
+void fake_clock_be_ahead_ms(int64_t ms)
+{
+    ahead_ns = ms * 1000000;
 }
 
 void fake_clock_advance_ms(int64_t ms)

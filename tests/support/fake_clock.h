@@ -14,6 +14,9 @@ const struct lido_clock *fake_clock(void);
 int64_t fake_clock_now_ns(void);
 void fake_clock_advance_ms(int64_t ms);
 
+/* From now on this thread alone reads so much more, as one that looks last. */
+void fake_clock_be_ahead_ms(int64_t ms);
+
 /* How often it was read: a thread that is to wait reads it first. */
 int fake_clock_reads(void);
 
