@@ -313,6 +313,44 @@ Test(table_copy_attach, readers_of_the_source_go_on)
     sqlite3_close(reader);
 }
 
+static char begun[8];
+
+static int note_begin(void *name, const struct lido_event *event, struct lido_error *story)
+{
+    (void)event;
+    (void)story;
+    strncat(begun, name, sizeof begun - strlen(begun) - 1);
+    return LIDO_OK;
+}
+
+/* Without a log one lock each is taken, and in the same order whichever way the copy goes. */
+Test(table_copy_attach, locks_are_taken_in_the_order_of_the_files)
+{
+    static const struct lido_events events = { .size = sizeof events, .begin = note_begin };
+    lido_pool *pools[2] = { stage_pool(stage_a, "pool=queue"),
+                            stage_pool(stage_b, "pool=queue") };
+    static char names[2][2] = { "a", "b" };
+    char orders[2][sizeof begun];
+
+    stage_exec(stage_a, many);
+    stage_exec(stage_b, many);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(
+            lido_hooks_add(lido_pool_hooks(pools[i]), NULL, &events, names[i], NULL, &err),
+            LIDO_OK);
+    options.mode = LIDO_COPY_REPLACE;
+    for (int i = 0; i < 2; i++) {
+        begun[0] = '\0';
+        EXPECT_DONE(lido_table_copy(lido_at_pool(pools[i]), "t", lido_at_pool(pools[1 - i]),
+                                    &options, &result, &err));
+        memcpy(orders[i], begun, sizeof begun);
+    }
+    cr_expect_eq(strlen(orders[0]), 2);
+    cr_expect_str_eq(orders[0], orders[1]);
+    for (int i = 0; i < 2; i++)
+        lido_pool_free(pools[i]);
+}
+
 struct way {
     const char *from, *into;
     int rc;
