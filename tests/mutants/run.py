@@ -22,8 +22,9 @@ are named run first, then all others, the quick ones before the slow, until one 
 With --minutes no fault is begun after that time.  The commit says in which order they are
 taken, so that one which was not tried for one commit is for another.
 
-A test that notices a fault by chance alone, as a race ends, will let it pass one day: --again
-finds it, best with more --jobs than processors.
+A test that notices a fault by chance alone, as a race ends, will let it pass one day.  So those
+that are named have two tries, and --again finds the fault, best with more --jobs than
+processors.
 
 What is built is what the next test needs.  It is neither optimised nor has it a debugger's
 names: that compiles in a third of the time.
@@ -276,7 +277,8 @@ class Crew:
 
     def first_to_notice(self, copy, fault):
         """The name of the test that noticed, or None."""
-        for name in fault.tests + [name for name in copy.tests if name not in fault.tests]:
+        others = [name for name in copy.tests if name not in fault.tests]
+        for name in fault.tests + fault.tests + others:
             if name in self.unsound:
                 continue
             longest = SECONDS
