@@ -154,36 +154,40 @@ def run(command, env, folder, longest):
 
     The output is a file: the end of a pipe would be awaited for as long as any process has it.
     """
+    mark = f'LIDO_MUTANTS={os.getpid()}.{time.monotonic_ns()}'
+    name, _, value = mark.partition('=')
     with tempfile.TemporaryFile('w+', errors='replace') as out:
-        with subprocess.Popen(command, env=env, cwd=folder, stdin=subprocess.DEVNULL,
-                              stdout=out, stderr=subprocess.STDOUT,
-                              start_new_session=True) as process:
+        with subprocess.Popen(command, env={**env, name: value}, cwd=folder,
+                              stdin=subprocess.DEVNULL, stdout=out,
+                              stderr=subprocess.STDOUT, start_new_session=True) as process:
             try:
                 status = f'exit status {process.wait(longest)}'
             except subprocess.TimeoutExpired:
                 status = f'still running after {longest:.0f} s'
-            end_session(process.pid)
+            end_all(process.pid, mark.encode())
         out.seek(0)
         return status, out.read()
 
 
-def end_session(session):
-    """Kills all who are of it.  Criterion's workers have groups of their own, and outlive it."""
-    while members := members_of(session):
+def end_all(session, mark):
+    """Kills all who are of the session, or have the mark in their environment: Criterion's
+    workers have sessions of their own, and what these forked outlives them."""
+    while members := members_of(session, mark):
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
 
 
-def members_of(session):
+def members_of(session, mark):
     """Those that run, or could."""
     members = []
-    for path in Path('/proc').glob('[0-9]*/stat'):
+    for path in Path('/proc').glob('[0-9]*'):
         with contextlib.suppress(OSError):
-            state, _, _, of = path.read_text().rpartition(')')[2].split()[:4]
-            if int(of) == session and state not in 'ZX':
-                members.append(int(path.parent.name))
+            state, _, _, of = (path / 'stat').read_text().rpartition(')')[2].split()[:4]
+            is_of = int(of) == session or mark in (path / 'environ').read_bytes().split(b'\0')
+            if is_of and state not in 'ZX':
+                members.append(int(path.name))
     return members
 
 
