@@ -317,9 +317,9 @@ static char begun[8];
 
 static int note_begin(void *name, const struct lido_event *event, struct lido_error *story)
 {
-    (void)event;
     (void)story;
-    strncat(begun, name, sizeof begun - strlen(begun) - 1);
+    strncat(begun, *event->begin_mode == LIDO_IMMEDIATE ? name : "?",
+            sizeof begun - strlen(begun) - 1);
     return LIDO_OK;
 }
 
@@ -345,8 +345,9 @@ Test(table_copy_attach, locks_are_taken_in_the_order_of_the_files)
                                     &options, &result, &err));
         memcpy(orders[i], begun, sizeof begun);
     }
-    cr_expect_eq(strlen(orders[0]), 2);
-    cr_expect_str_eq(orders[0], orders[1]);
+    cr_expect(strcmp(orders[0], "ab") == 0 || strcmp(orders[0], "ba") == 0, "%s",
+              orders[0]);
+    cr_expect_str_eq(orders[1], orders[0]);
     for (int i = 0; i < 2; i++)
         lido_pool_free(pools[i]);
 }
