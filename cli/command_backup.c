@@ -77,10 +77,6 @@ static int check_options(struct call *call)
         text = "--stamp and --replace exclude each other: a stamped name is new";
     else if (wanted.keep > 0 && !wanted.stamp)
         text = "--keep counts what --stamp made: it goes with --stamp";
-    else if (wanted.rate > 0 && wanted.method == LIDO_BACKUP_VACUUM)
-        text = "--rate and --method vacuum exclude each other";
-    else if (wanted.rate > 0 && wanted.method != LIDO_BACKUP_ONLINE)
-        text = "--rate and --method copy exclude each other";
     return text == NULL ? LIDO_OK : lido_fail(&call->err, LIDO_BAD_OPTION, "%s", text);
 }
 

@@ -46,6 +46,7 @@ static int load(struct call *call, const char *path)
         return rc;
     wanted.job = &call->job;
     wanted.may_create = 0;
+    wanted.text_bytes = in.size;
     rc = lido_load(lido_at_pool(pool), &wanted, get, NULL, &loaded, &call->err);
     lido_pool_free(pool);
     return rc;

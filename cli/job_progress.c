@@ -17,16 +17,10 @@ static const int64_t every_ns = INT64_C(5000000000);
 
 void job_progress_init(struct job_progress *progress, enum progress_when when)
 {
-    *progress = (struct job_progress){ .rate = PROGRESS_RATE_INIT };
+    *progress = (struct job_progress){ .rate = PROGRESS_RATE_INIT,
+                                       .share_rate = PROGRESS_RATE_INIT };
     progress_init(&progress->line, stderr, when);
     progress->next_ns = cli_now_ns() + every_ns;
-}
-
-static double share(const struct lido_progress *now)
-{
-    if (now->total == 0)
-        return -1;
-    return now->done < now->total ? (double)now->done / (double)now->total : 1;
 }
 
 static bool is_bytes(const struct lido_progress *now)
@@ -39,7 +33,7 @@ static void draw(struct job_progress *progress, const struct lido_progress *now)
     char title[96], noun[80];
     struct progress_state state = {
         .title = now->phase,
-        .fraction = share(now),
+        .fraction = now->share,
         .done = now->done == 0 && now->total == 0 ? -1 : (int64_t)now->done,
         .noun = now->unit,
         .is_bytes = is_bytes(now),
@@ -48,13 +42,15 @@ static void draw(struct job_progress *progress, const struct lido_progress *now)
         .left_s = -1,
     };
 
-    if (now->elapsed_ns > 0)
+    if (now->elapsed_ns > 0) {
         progress_sample(&progress->rate, (double)now->done, now->elapsed_ns);
-    if (progress->rate.per_s > 0) {
-        state.per_s = progress->rate.per_s;
-        if (now->total > now->done)
-            state.left_s = (double)(now->total - now->done) / progress->rate.per_s;
+        if (now->share >= 0)
+            progress_sample(&progress->share_rate, now->share, now->elapsed_ns);
     }
+    if (progress->rate.per_s > 0)
+        state.per_s = progress->rate.per_s;
+    if (now->share >= 0 && now->share < 1 && progress->share_rate.per_s > 0)
+        state.left_s = (1 - now->share) / progress->share_rate.per_s;
     if (state.done < 0) { /* all that is to be told is that it goes on */
         snprintf(title, sizeof title, "%s, %.0f s", now->phase,
                  (double)now->elapsed_ns / 1e9);
@@ -80,8 +76,8 @@ static void say(struct job_progress *progress)
         fprintf(out, "%s, ", units_bytes((int64_t)last->done).text);
     else if (last->done > 0 || last->total > 0)
         fprintf(out, "%s %s, ", units_count((int64_t)last->done).text, last->unit);
-    if (last->total > 0)
-        fprintf(out, "%d%%, ", (int)(share(last) * 100));
+    if (last->share >= 0)
+        fprintf(out, "%d%%, ", (int)(last->share * 100));
     if (last->restarts > 0)
         fprintf(out, "%llu restarts, ", (unsigned long long)last->restarts);
     fprintf(out, "%.1f s\n", (double)last->elapsed_ns / 1e9);
@@ -103,7 +99,7 @@ int job_progress_told(void *progress_, const struct lido_progress *now,
     if (is_new && !progress->line.is_terminal)
         say(progress);
     if (is_new)
-        progress->rate = (struct progress_rate)PROGRESS_RATE_INIT;
+        progress->rate = progress->share_rate = (struct progress_rate)PROGRESS_RATE_INIT;
     progress->last = *now;
     progress->is_said = false;
     if (progress->line.is_terminal)

@@ -11,10 +11,11 @@
 
 struct job_progress {
     struct progress line;
-    struct progress_rate rate;
-    struct lido_progress last; /* what was told; phase NULL: nothing yet */
-    bool is_said;              /* elsewhere than on a terminal: `last` stands there */
-    int64_t next_ns;           /* when the next such line is due */
+    struct progress_rate rate;       /* of what is counted */
+    struct progress_rate share_rate; /* of the phase */
+    struct lido_progress last;       /* what was told; phase NULL: nothing yet */
+    bool is_said;                    /* elsewhere than on a terminal: `last` stands there */
+    int64_t next_ns;                 /* when the next such line is due */
 };
 
 void job_progress_init(struct job_progress *progress, enum progress_when when);

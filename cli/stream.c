@@ -46,6 +46,7 @@ static void look_at(struct stream *stream)
     struct stat status;
 
     stream->is_regular = fstat(stream->file, &status) == 0 && S_ISREG(status.st_mode);
+    stream->size = stream->is_regular ? (int64_t)status.st_size : 0;
 }
 
 static int await(struct stream *stream, short events, const char *doing,

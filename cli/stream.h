@@ -15,6 +15,7 @@ struct stream {
     struct call *call; /* whose job it is for */
     int file;          /* -1: none is open */
     bool is_regular;
+    int64_t size;   /* of a regular file that is read; else 0 */
     uint64_t bytes; /* that went through */
 
     /* Of one that is written. */

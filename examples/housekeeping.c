@@ -24,8 +24,10 @@ static const char content[] =
 static int tell(void *ctx, const struct lido_progress *now, struct lido_error *err)
 {
     (void)ctx, (void)err;
-    printf("  %s: %llu of %llu %s\n", now->phase, (unsigned long long)now->done,
-           (unsigned long long)now->total, now->unit);
+    printf("  %s: %llu %s", now->phase, (unsigned long long)now->done, now->unit);
+    if (now->share >= 0) /* else it is not known */
+        printf(", %.0f %%", 100 * now->share);
+    printf("\n");
     return LIDO_OK; /* another code would end the job, and leave nothing of it */
 }
 

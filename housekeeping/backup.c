@@ -27,9 +27,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-#define NAP_NS (10 * LIDO_NS_PER_MS) /* between two looks at whether the job is to end */
 
 struct backup {
     const struct lido_backup_options *options;
@@ -52,9 +49,8 @@ static int check_options(const struct lido_backup_options *options, struct lido_
     if (options->step_pages < 1)
         return lido_fail(err, LIDO_BAD_OPTION, "step_pages is %d; it has to be 1 or more",
                          options->step_pages);
-    if (options->rate < 0 || (options->rate > 0 && options->method != LIDO_BACKUP_ONLINE))
-        return lido_fail(err, LIDO_BAD_OPTION,
-                         "rate is %lld; it is 0 or more, and for LIDO_BACKUP_ONLINE",
+    if (options->rate < 0)
+        return lido_fail(err, LIDO_BAD_OPTION, "rate is %lld; it is 0 or more",
                          (long long)options->rate);
     if (options->keep < -1 || options->keep == 0 || (options->keep > 0 && !options->stamp))
         return lido_fail(err, LIDO_BAD_OPTION,
@@ -62,28 +58,6 @@ static int check_options(const struct lido_backup_options *options, struct lido_
     if (options->stamp && options->replace)
         return lido_fail(err, LIDO_BAD_OPTION,
                          "stamp and replace exclude each other: a stamped name is new");
-    return LIDO_OK;
-}
-
-/* Waits until so many bytes are due by the rate. */
-static int pace(struct backup *backup, uint64_t bytes, int64_t began_ns,
-                struct lido_error *err)
-{
-    const int64_t rate = backup->options->rate;
-    int64_t due_ns, left_ns;
-
-    if (rate == 0)
-        return LIDO_OK;
-    due_ns = began_ns + (int64_t)((double)bytes / (double)rate * (double)LIDO_NS_PER_S);
-    while ((left_ns = due_ns - lido__wait_ns(NULL)) > 0) {
-        const int64_t nap_ns = left_ns < NAP_NS ? left_ns : NAP_NS;
-        const struct timespec nap = { 0, (long)nap_ns };
-        int rc = lido__work_check(&backup->work, err);
-
-        if (rc != LIDO_OK)
-            return rc;
-        nanosleep(&nap, NULL);
-    }
     return LIDO_OK;
 }
 
@@ -96,11 +70,17 @@ static int fail_copy(struct backup *backup, sqlite3 *copy, int rc, struct lido_e
     return lido__work_fail(&backup->work, copy, rc, doing, err);
 }
 
+static double pages_per_second(const struct backup *backup)
+{
+    const unsigned page_size = lido__page_size(backup->seat.db);
+
+    return page_size > 0 ? (double)backup->options->rate / page_size : 0;
+}
+
 static int step_through(struct backup *backup, sqlite3_backup *steps, sqlite3 *copy,
                         struct lido_error *err)
 {
-    const int64_t began_ns = lido__wait_ns(NULL);
-    const unsigned page_size = lido__page_size(backup->seat.db);
+    const double pages_per_s = pages_per_second(backup);
     uint64_t pages, done, before = 0;
     int rc, ended;
 
@@ -118,7 +98,7 @@ static int step_through(struct backup *backup, sqlite3_backup *steps, sqlite3 *c
         if (ended == LIDO_OK)
             ended = lido__write_out_on(&backup->out, err);
         if (rc == SQLITE_OK && ended == LIDO_OK)
-            ended = pace(backup, done * page_size, began_ns, err);
+            ended = lido__work_pace(&backup->work, (double)done, pages_per_s, err);
     } while (rc == SQLITE_OK && ended == LIDO_OK);
     return ended;
 }
@@ -184,10 +164,34 @@ out:
     return rc;
 }
 
+static int keep_pages(void *ctx, const struct lido_stmt *row, struct lido_error *err)
+{
+    (void)err;
+    *(int64_t *)ctx = lido_stmt_integer(row, 0);
+    return LIDO_OK;
+}
+
+/* It goes through all pages, and the lock it needs for that is waited for here. */
+static int begin_vacuum(struct backup *backup, struct lido_error *err)
+{
+    int64_t pages = 0;
+    int rc = lido__work_phase(&backup->work, "waiting", "pages", 0, err);
+
+    if (rc == LIDO_OK)
+        rc = lido_conn_query(&backup->seat.conn, "PRAGMA main.page_count", NULL, 0,
+                             keep_pages, &pages, err);
+    if (rc != LIDO_OK)
+        return lido__seat_judge(&backup->seat, rc, err);
+    rc = lido__work_phase(&backup->work, "copying", "pages", 0, err);
+    lido__work_reads(&backup->work, backup->seat.db, (uint64_t)pages);
+    backup->work.pages_per_s = pages_per_second(backup);
+    return rc;
+}
+
 static int copy_vacuum(struct backup *backup, struct lido_error *err)
 {
     struct lido_stmt stmt = LIDO_STMT_INIT;
-    int rc = lido__work_phase(&backup->work, "copying", "pages", 0, err);
+    int rc = begin_vacuum(backup, err);
 
     if (rc == LIDO_OK)
         rc = lido_stmt_prepare(&backup->seat.conn, &stmt, "VACUUM INTO ?1", err);
@@ -215,7 +219,7 @@ static int copy_by(struct backup *backup, struct lido_error *err)
 
     if (backup->options->method == LIDO_BACKUP_COPY)
         return lido__backup_copy(&backup->seat, backup->target.temporary,
-                                 &backup->is_cloned, err);
+                                 backup->options->rate, &backup->is_cloned, err);
     rc = backup->options->method == LIDO_BACKUP_VACUUM ? copy_vacuum(backup, err)
                                                        : copy_online(backup, err);
     return rc == LIDO_OK ? lido__work_done(&backup->work, err) : rc;
@@ -235,7 +239,7 @@ static int check_copy(struct backup *backup, struct lido_error *err)
         rc = lido__stored_check(&stored, "the copy", &backup->work, &backup->is_checked,
                                 &why, err);
     if (rc == LIDO_OK && backup->options->hash)
-        rc = lido__content_hash(stored.db, &backup->work, backup->hash, err);
+        rc = lido__content_hash(stored.db, stored.pages, &backup->work, backup->hash, err);
     lido__stored_close(&stored);
     return rc;
 }

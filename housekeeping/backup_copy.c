@@ -71,7 +71,7 @@ static uint64_t bytes_at(const char *path)
 }
 
 /* The child, while the reader stands. */
-static int copy(struct lido__seat *seat, const struct both *both,
+static int copy(struct lido__seat *seat, const struct both *both, int64_t rate,
                 struct lido__copied *copied, struct lido_error *err)
 {
     sqlite3_stmt *pin = NULL;
@@ -94,7 +94,7 @@ static int copy(struct lido__seat *seat, const struct both *both,
         rc = lido__work_phase(seat->work, "copying", "bytes",
                               bytes_at(both->from.main) + bytes_at(both->from.wal), err);
     if (rc == LIDO_OK)
-        rc = lido__child_copy_pinned(&both->from, &both->to, seat->work, copied, err);
+        rc = lido__child_copy_pinned(&both->from, &both->to, rate, seat->work, copied, err);
     if (rc == LIDO_OK)
         rc = lido__database_expect_in_place(seat->db, both->from.main, err);
     if (rc == LIDO_OK && copied->is_changed)
@@ -139,8 +139,8 @@ static int fold(struct lido__work *work, const struct both *both, struct lido_er
     return rc;
 }
 
-int lido__backup_copy(struct lido__seat *seat, const char *to, bool *is_cloned,
-                      struct lido_error *err)
+int lido__backup_copy(struct lido__seat *seat, const char *to, int64_t rate,
+                      bool *is_cloned, struct lido_error *err)
 {
     struct lido__copied copied = { 0 };
     struct both *both = lido__new(sizeof *both);
@@ -151,7 +151,7 @@ int lido__backup_copy(struct lido__seat *seat, const char *to, bool *is_cloned,
         return lido_fail(err, SQLITE_NOMEM, "out of memory");
     rc = find(seat, to, both, err);
     if (rc == LIDO_OK)
-        rc = copy(seat, both, &copied, err);
+        rc = copy(seat, both, rate, &copied, err);
     if (rc == LIDO_OK)
         rc = lido__work_done(seat->work, err);
     if (rc == LIDO_OK && (stat(both->to.wal, &log) == 0 || bytes_at(to) == 0))

@@ -293,6 +293,9 @@ static int look_through(struct lido__checking *checking, sqlite3 *db, enum stage
     }
     if (rc == SQLITE_OK && options->depth >= LIDO_DEPTH_QUICK) {
         *stage = PAGES;
+        /* By the indexes of an integrity_check pages are fetched any number of times. */
+        if (options->depth == LIDO_DEPTH_QUICK)
+            lido__work_reads(&checking->work, db, 2 * (uint64_t)checking->out.page_count);
         rc = check_pages(checking, db);
     }
     if (rc == SQLITE_OK && options->foreign_keys) {

@@ -64,6 +64,8 @@ struct message {
 struct task {
     const struct lido__names *from, *to; /* to NULL: look */
     bool is_pinned;
+    int64_t rate; /* bytes a second at most; 0: no bound */
+    int64_t began_ns;
     char *buffer;
     int pipe;
 };
@@ -210,6 +212,27 @@ static int make(const struct task *task, struct message *message, const char *na
     return fd;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now = { 0 };
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return in_ns(&now);
+}
+
+/* Who waits for the child and no longer wants it ends it. */
+static void pace(const struct task *task, uint64_t done)
+{
+    double left_ms;
+
+    if (task->rate == 0)
+        return;
+    left_ms =
+        (double)done / (double)task->rate * 1e3 - (double)(now_ns() - task->began_ns) / 1e6;
+    if (left_ms > 0)
+        poll(NULL, 0, left_ms < INT_MAX ? (int)left_ms + 1 : INT_MAX);
+}
+
 /* To the end that is found, or of `most` bytes. */
 static void copy(const struct task *task, struct message *message, int from, int to,
                  off_t most)
@@ -236,6 +259,7 @@ static void copy(const struct task *task, struct message *message, int from, int
         at += n;
         message->done += (uint64_t)n;
         say_done(task, message);
+        pace(task, message->done);
     }
     message->sys_errno = errno;
     if (n < 0)
@@ -485,7 +509,7 @@ int lido__names_of(struct lido__names *names, const char *path, struct lido_erro
 int lido__child_look(const struct lido__names *names, struct lido__work *work,
                      struct lido__looked *out, struct lido_error *err)
 {
-    struct task task = { names, NULL, false, NULL, -1 };
+    struct task task = { .from = names, .pipe = -1 };
     struct message message;
     int rc = run(&task, work, &message, err);
 
@@ -495,10 +519,10 @@ int lido__child_look(const struct lido__names *names, struct lido__work *work,
 }
 
 static int run_copy(const struct lido__names *from, const struct lido__names *to,
-                    bool is_pinned, struct lido__work *work, struct message *message,
-                    struct lido_error *err)
+                    bool is_pinned, int64_t rate, struct lido__work *work,
+                    struct message *message, struct lido_error *err)
 {
-    struct task task = { from, to, is_pinned, lido__new(BUFFER_SIZE), -1 };
+    struct task task = { from, to, is_pinned, rate, now_ns(), lido__new(BUFFER_SIZE), -1 };
     int rc;
 
     if (task.buffer == NULL)
@@ -523,7 +547,7 @@ int lido__child_copy(const struct lido__names *from, const struct lido__names *t
                      struct lido__work *work, bool *is_changed, struct lido_error *err)
 {
     struct message message = { .what = SAID_PROGRESS };
-    int rc = run_copy(from, to, false, work, &message, err);
+    int rc = run_copy(from, to, false, 0, work, &message, err);
 
     if (rc == LIDO_OK)
         *is_changed = message.what == SAID_CHANGED;
@@ -531,11 +555,11 @@ int lido__child_copy(const struct lido__names *from, const struct lido__names *t
 }
 
 int lido__child_copy_pinned(const struct lido__names *from, const struct lido__names *to,
-                            struct lido__work *work, struct lido__copied *out,
+                            int64_t rate, struct lido__work *work, struct lido__copied *out,
                             struct lido_error *err)
 {
     struct message message = { .what = SAID_PROGRESS };
-    int rc = run_copy(from, to, true, work, &message, err);
+    int rc = run_copy(from, to, true, rate, work, &message, err);
 
     if (rc == LIDO_OK)
         *out = message.copied;

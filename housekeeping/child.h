@@ -68,10 +68,11 @@ int lido__child_copy(const struct lido__names *from, const struct lido__names *t
                      struct lido__work *work, bool *is_changed, struct lido_error *err);
 
 /* Copies main into a file that is there and empty, by its blocks where the file system can, and
-   -wal into one that must not be there, up to where it ends when main is copied.  A reader of
-   this process must hold its lock meanwhile.  Fails as above. */
+   -wal into one that must not be there, up to where it ends when main is copied; at most `rate`
+   bytes a second, 0: as fast as it goes.  A reader of this process must hold its lock
+   meanwhile.  Fails as above. */
 int lido__child_copy_pinned(const struct lido__names *from, const struct lido__names *to,
-                            struct lido__work *work, struct lido__copied *out,
+                            int64_t rate, struct lido__work *work, struct lido__copied *out,
                             struct lido_error *err);
 
 #endif

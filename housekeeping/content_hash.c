@@ -139,8 +139,8 @@ static int write_statements(sqlite3 *db, struct lido__work *work, char **out,
     return rc;
 }
 
-int lido__content_hash(sqlite3 *db, struct lido__work *work, char out[LIDO__HASH_MOST],
-                       struct lido_error *err)
+int lido__content_hash(sqlite3 *db, uint64_t pages, struct lido__work *work,
+                       char out[LIDO__HASH_MOST], struct lido_error *err)
 {
     unsigned char bytes[LIDO__SHA3_BYTES];
     struct lido__sha3 sha3 = { { 0 }, 0 };
@@ -150,6 +150,7 @@ int lido__content_hash(sqlite3 *db, struct lido__work *work, char out[LIDO__HASH
 
     if (rc != LIDO_OK)
         return rc;
+    lido__work_reads(work, db, pages); /* those of indexes are left out */
     lido__work_watch(work, db);
     rc = write_statements(db, work, &statements, err);
     next = statements;

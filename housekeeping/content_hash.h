@@ -11,8 +11,8 @@
 
 #define LIDO__HASH_MOST 65 /* bytes of it as hexadecimal digits, and its NUL */
 
-/* Of the main database of `db`, inside its read transaction. */
-int lido__content_hash(sqlite3 *db, struct lido__work *work, char out[LIDO__HASH_MOST],
-                       struct lido_error *err);
+/* Of the main database of `db`, which has so many pages, inside its read transaction. */
+int lido__content_hash(sqlite3 *db, uint64_t pages, struct lido__work *work,
+                       char out[LIDO__HASH_MOST], struct lido_error *err);
 
 #endif

@@ -89,6 +89,25 @@ static int expect_any(struct lido_dump *dump, struct lido_error *err)
                            dump->options.tables);
 }
 
+/* All tables are read; of some of them it is not known what share they are. */
+static int begin_phase(struct lido_dump *dump, struct lido_error *err)
+{
+    int rc = lido__work_phase(&dump->work, "dumping", "rows", 0, err);
+    sqlite3_stmt *ask;
+
+    if (rc != LIDO_OK || dump->options.tables != NULL || !dump->options.has_data)
+        return rc;
+    rc = lido__seat_prepare(&dump->seat, &ask, sqlite3_mprintf("PRAGMA main.page_count"),
+                            NULL, NULL, err);
+    if (rc != LIDO_OK)
+        return rc;
+    if (sqlite3_step(ask) == SQLITE_ROW)
+        lido__work_reads(&dump->work, dump->seat.db,
+                         (uint64_t)sqlite3_column_int64(ask, 0));
+    rc = sqlite3_finalize(ask);
+    return rc == SQLITE_OK ? LIDO_OK : fail(dump, rc, err);
+}
+
 static int begin(struct lido_dump *dump, struct lido_database at, struct lido_error *err)
 {
     struct lido__seat_options seat = LIDO__SEAT_OPTIONS_INIT("lido dump");
@@ -114,7 +133,7 @@ static int begin(struct lido_dump *dump, struct lido_database at, struct lido_er
     if (rc != SQLITE_OK)
         return fail(dump, rc, err);
     rc = expect_any(dump, err);
-    return rc == LIDO_OK ? lido__work_phase(&dump->work, "dumping", "rows", 0, err) : rc;
+    return rc == LIDO_OK ? begin_phase(dump, err) : rc;
 }
 
 int lido_dump_new(struct lido_dump **out, struct lido_database at,

@@ -28,6 +28,7 @@ struct load {
     struct lido__seat seat;
     struct lido__load_text text;
     uint64_t statements;
+    int64_t text_bytes;  /* of all of it; 0: not known */
     bool has_begin;      /* the text said BEGIN, and no COMMIT yet */
     bool is_schema_open; /* the text has used PRAGMA writable_schema */
     bool is_recoded;     /* the text is of a database of another encoding */
@@ -377,6 +378,11 @@ static void restore(struct load *load)
 
 /* --- the job ------------------------------------------------------------------------------ */
 
+static double share_of(uint64_t read, int64_t all)
+{
+    return read < (uint64_t)all ? (double)read / (double)all : 1;
+}
+
 static int all(struct load *load, struct lido_error *err)
 {
     const char *statement;
@@ -389,6 +395,8 @@ static int all(struct load *load, struct lido_error *err)
         if (statement == NULL)
             return commit(load, err);
         rc = execute_any(load, statement, err);
+        if (load->text_bytes > 0)
+            load->work.now.share = share_of(load->text.bytes, load->text_bytes);
         if (rc == LIDO_OK)
             rc = lido__work_at(&load->work, load->statements, err);
     }
@@ -417,18 +425,21 @@ static int run(struct load *load, struct lido_database at, lido_load_fn read, vo
     return lido__seat_close(&load->seat, rc, err);
 }
 
-int lido_load(struct lido_database at, const struct lido_load_options *options,
-              lido_load_fn read, void *ctx, struct lido_load_result *result,
-              struct lido_error *err)
+/* `text_bytes` -1: what the options say. */
+static int load_all(struct lido_database at, const struct lido_load_options *options,
+                    int64_t text_bytes, lido_load_fn read, void *ctx,
+                    struct lido_load_result *result, struct lido_error *err)
 {
     static const struct lido_load_options defaults = LIDO_LOAD_OPTIONS_INIT;
     struct load load = { .options = options != NULL ? options : &defaults };
     int rc;
 
-    if (read == NULL)
-        return lido_fail(err, SQLITE_MISUSE, "there is no function for the text");
     if (load.options->size != sizeof *options)
         return lido__bad_size("lido_load_options", err);
+    if (load.options->text_bytes < 0)
+        return lido_fail(err, LIDO_BAD_OPTION, "text_bytes is %lld; it is 0 or more",
+                         (long long)load.options->text_bytes);
+    load.text_bytes = text_bytes >= 0 ? text_bytes : load.options->text_bytes;
     if (result != NULL && result->size != sizeof *result)
         return lido__bad_size("lido_load_result", err);
     rc = run(&load, at, read, ctx, err);
@@ -438,6 +449,15 @@ int lido_load(struct lido_database at, const struct lido_load_options *options,
         result->line = load.text.first_line;
     }
     return rc;
+}
+
+int lido_load(struct lido_database at, const struct lido_load_options *options,
+              lido_load_fn read, void *ctx, struct lido_load_result *result,
+              struct lido_error *err)
+{
+    if (read == NULL)
+        return lido_fail(err, SQLITE_MISUSE, "there is no function for the text");
+    return load_all(at, options, -1, read, ctx, result, err);
 }
 
 struct piece {
@@ -467,5 +487,5 @@ int lido_load_text(struct lido_database at, const struct lido_load_options *opti
 
     if (text == NULL && length > 0)
         return lido_fail(err, SQLITE_MISUSE, "there is no text, but it has a length");
-    return lido_load(at, options, read_piece, &piece, result, err);
+    return load_all(at, options, (int64_t)length, read_piece, &piece, result, err);
 }

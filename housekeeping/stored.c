@@ -29,6 +29,7 @@
 #define HEADER_SIZE 100
 #define LOCK_MS     5000
 #define NAP_MS      10
+#define CHECK_READS 2 /* quick_check reads the trees, then what is in their rows */
 
 /* With the system's reason, as that this user may not read it. */
 static void fail_open(sqlite3 *db, int rc, const char *path, struct lido_error *err)
@@ -92,6 +93,8 @@ static int look(struct lido__stored *stored, const char *path, bool *is_wal,
     stored->page_size = (unsigned)header[16] << 8 | header[17];
     if (stored->page_size == 1)
         stored->page_size = 65536;
+    if (stored->page_size != 0) /* else SQLite will say that it is none of its own */
+        stored->pages = (uint64_t)size / stored->page_size;
     *is_wal = header[19] == 2;
     stored->encoding = header[59];
     return LIDO_OK;
@@ -221,6 +224,7 @@ int lido__stored_check(struct lido__stored *stored, const char *path,
     *is_checked = false;
     if (rc != LIDO_OK)
         return rc;
+    lido__work_reads(work, stored->db, CHECK_READS * stored->pages);
     lido__work_watch(work, stored->db);
     rc = sqlite3_exec(stored->db, "PRAGMA ignore_check_constraints=ON", NULL, NULL, NULL);
     if (rc == SQLITE_OK)

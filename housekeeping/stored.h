@@ -14,8 +14,9 @@
 struct lido__stored {
     sqlite3 *db; /* NULL: closed */
     unsigned page_size;
-    int encoding;  /* of texts: SQLITE_UTF8, SQLITE_UTF16LE, SQLITE_UTF16BE; 0: not said */
-    bool has_lock; /* else nobody is kept from writing it */
+    uint64_t pages; /* in the file; a log may have more */
+    int encoding;   /* of texts: SQLITE_UTF8, SQLITE_UTF16LE, SQLITE_UTF16BE; 0: not said */
+    bool has_lock;  /* else nobody is kept from writing it */
     struct stat status;      /* as it was opened */
     struct lido__work *work; /* whose end ends a wait for a lock, as this time does: */
     int64_t deadline_ns;

@@ -102,10 +102,11 @@ static int check_report(const struct lido_vacuum_report *report, struct lido_err
     return LIDO_OK;
 }
 
-static int vacuum_all(struct lido__upkeep *upkeep, struct lido_error *err)
+static int vacuum_all(struct lido__upkeep *upkeep, int64_t pages, struct lido_error *err)
 {
     int rc = lido__work_phase(&upkeep->work, "vacuuming", "pages", 0, err);
 
+    lido__work_reads(&upkeep->work, upkeep->seat.db, (uint64_t)pages);
     if (rc == LIDO_OK)
         rc = lido__upkeep_exec(upkeep, "VACUUM main", err);
     if ((rc & 0xff) == SQLITE_FULL)
@@ -130,12 +131,11 @@ int lido_vacuum(struct lido_database at, struct lido_vacuum_report *report,
         return rc;
     rc = look(&upkeep, &now.pages_before, &now.free_before, err);
     if (rc == LIDO_OK)
-        rc = vacuum_all(&upkeep, err);
+        rc = vacuum_all(&upkeep, now.pages_before, err);
     if (rc != LIDO_OK)
         return lido__seat_close(&upkeep.seat, rc, err);
     /* It is done, whoever cancels it now or cannot read how it went. */
     lido__seat_leave(&upkeep.seat);
-    upkeep.work.now.done = (uint64_t)now.pages_before;
     (void)lido__work_done(&upkeep.work, NULL);
     (void)look(&upkeep, &now.pages_after, &now.free_after, NULL);
     (void)lido__upkeep_number(&upkeep, "PRAGMA main.page_size", &now.page_size, NULL);

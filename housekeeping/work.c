@@ -6,6 +6,11 @@
  * called at most every 50 ms.  Why a job ends is kept: SQLite reports an interrupted statement
  * as SQLITE_INTERRUPT, and the job's answer is what interrupted it.
  *
+ * Of one statement that goes through a whole database SQLite does not say how far it is.  But
+ * its page cache counts what it had to fetch, and who reads everything once fetches each page
+ * once.  Pages that are in the cache already make that less, and others who share the
+ * connection make it more: it is an estimate.
+ *
  * Threads: the one that runs the job.
  */
 #include "housekeeping/work.h"
@@ -13,8 +18,10 @@
 #include "base/sync.h"
 
 #include <string.h>
+#include <time.h>
 
 #define TELL_NS (50 * LIDO_NS_PER_MS)
+#define NAP_NS  (10 * LIDO_NS_PER_MS) /* between two looks at whether the job is to end */
 
 static const struct lido_job nobody_asks = LIDO_JOB_INIT;
 
@@ -70,6 +77,30 @@ static int look(struct lido__work *work, int64_t now_ns)
     return work->rc;
 }
 
+static unsigned pages_read(sqlite3 *db)
+{
+    int now = 0, highest = 0;
+
+    sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_MISS, &now, &highest, 0);
+    return (unsigned)now;
+}
+
+static void find_share(struct lido__work *work)
+{
+    struct lido_progress *now = &work->now;
+
+    if (work->reads != NULL) {
+        const uint64_t read = pages_read(work->reads) - work->before;
+        const uint64_t done = read < work->pages ? read : work->pages;
+
+        now->share = (double)done / (double)work->pages;
+        if (now->total != 0)
+            now->done = done;
+    } else if (now->total != 0) {
+        now->share = now->done < now->total ? (double)now->done / (double)now->total : 1;
+    }
+}
+
 int lido__work_check(struct lido__work *work, struct lido_error *err)
 {
     return look(work, lido__wait_ns(NULL)) == LIDO_OK ? LIDO_OK : end(work, err);
@@ -86,6 +117,7 @@ static int tell(struct lido__work *work, bool in_any_case, struct lido_error *er
         return LIDO_OK;
     work->told_ns = now_ns;
     work->now.elapsed_ns = now_ns - work->began_ns;
+    find_share(work);
     work->rc = job->progress(job->progress_ctx, &work->now, &work->why);
     if (work->rc == LIDO_OK)
         return LIDO_OK;
@@ -102,7 +134,20 @@ int lido__work_phase(struct lido__work *work, const char *phase, const char *uni
     work->now.unit = unit;
     work->now.done = 0;
     work->now.total = total;
+    work->now.share = -1;
+    work->reads = NULL;
+    work->pages_per_s = 0;
+    work->phase_ns = lido__wait_ns(NULL);
     return tell(work, true, err);
+}
+
+void lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages)
+{
+    work->reads = pages > 0 ? db : NULL;
+    work->pages = pages;
+    work->before = pages_read(db);
+    if (strcmp(work->now.unit, "pages") == 0)
+        work->now.total = pages;
 }
 
 int lido__work_at(struct lido__work *work, uint64_t done, struct lido_error *err)
@@ -115,12 +160,39 @@ int lido__work_done(struct lido__work *work, struct lido_error *err)
 {
     if (work->now.total != 0)
         work->now.done = work->now.total;
+    work->now.share = 1;
+    work->reads = NULL;
     return tell(work, true, err);
+}
+
+int lido__work_pace(struct lido__work *work, double done, double per_s,
+                    struct lido_error *err)
+{
+    int64_t due_ns, left_ns;
+
+    if (per_s == 0)
+        return LIDO_OK;
+    due_ns = work->phase_ns + (int64_t)(done / per_s * (double)LIDO_NS_PER_S);
+    while ((left_ns = due_ns - lido__wait_ns(NULL)) > 0) {
+        const struct timespec nap = { 0, (long)(left_ns < NAP_NS ? left_ns : NAP_NS) };
+        int rc = tell(work, false, err);
+
+        if (rc != LIDO_OK)
+            return rc;
+        nanosleep(&nap, NULL);
+    }
+    return LIDO_OK;
 }
 
 static int stop_sql(void *ctx)
 {
-    return tell(ctx, false, NULL) != LIDO_OK;
+    struct lido__work *work = ctx;
+    int rc = tell(work, false, NULL);
+
+    if (rc == LIDO_OK && work->pages_per_s > 0 && work->reads != NULL)
+        rc = lido__work_pace(work, pages_read(work->reads) - work->before,
+                             work->pages_per_s, NULL);
+    return rc != LIDO_OK;
 }
 
 void lido__work_watch(struct lido__work *work, sqlite3 *db)

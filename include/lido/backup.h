@@ -47,8 +47,10 @@ struct lido_backup_options {
     int keep; /* with stamp: afterwards at most so many of NAME are left, the youngest; what
                  another backup makes meanwhile stays too; -1: all of them (-1) */
     int step_pages; /* ONLINE: how many are copied at a time (1 000) */
-    int64_t rate;   /* ONLINE: bytes per second at most; 0: no bound (0) */
-    int hash;       /* the content of the copy is hashed (0) */
+    int64_t
+        rate; /* bytes per second of the database at most, in the middle: it goes by steps,
+                       with VACUUM by some hundreds of rows; 0: no bound (0) */
+    int hash; /* the content of the copy is hashed (0) */
 };
 #define LIDO_BACKUP_OPTIONS_INIT                                                           \
     {                                                                                      \

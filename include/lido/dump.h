@@ -106,10 +106,12 @@ struct lido_load_options {
     /* At the end no row of the database may lack the one that its foreign key names; while it
        runs, foreign keys are off in any case (1) */
     int check_foreign_keys;
+    int64_t
+        text_bytes; /* how long the text is, by which progress has a share; 0: not known (0) */
 };
 #define LIDO_LOAD_OPTIONS_INIT                                                             \
     {                                                                                      \
-        sizeof(struct lido_load_options), NULL, 1, 1                                       \
+        sizeof(struct lido_load_options), NULL, 1, 1, 0                                    \
     }
 
 struct lido_load_result {

@@ -55,7 +55,8 @@ struct lido_vacuum_report {
  * size of the file: in the folder of temporary files, and in the journal or the log beside the
  * database.  Others can read meanwhile, and nobody can write.  The rowids of tables without an
  * INTEGER PRIMARY KEY may change.  In WAL mode the file gets smaller at the next checkpoint.
- * Until its last step it ends when the job does; how much there is to do is not known.
+ * Until its last step it ends when the job does.  Progress is in pages that were read; when all
+ * were, they are written back in that step, which tells nothing.
  *
  * lido_vacuum_some() gives up to `pages` free pages back (-1: all), by PRAGMA
  * incremental_vacuum, which a database with auto_vacuum=incremental can.  It goes by short

@@ -218,7 +218,7 @@ is_json 'backup --method copy' lido-backup/1 'told["method"] == "copy" and told[
 same 'backup --method copy: the content' "$wanted" "$(what bytes.db "$everything")"
 run backup --hash --replace a.db bytes.db
 expect 'backup --hash' 0 '^[0-9a-f]\{64\}  content$'
-for line in '--stamp --replace' '--keep 3' '--rate 1M --vacuum' '--rate 1M --method copy'; do
+for line in '--stamp --replace' '--keep 3'; do
     # shellcheck disable=SC2086
     run backup $line a.db never.db
     expect "backup $line" 2 'exclude each other\|goes with'
@@ -233,6 +233,11 @@ done
 for rate in 9000000 900K 10M 2g 1T; do
     run backup --rate "$rate" a.db "rate-$rate.db"
     expect "backup --rate $rate" 0 'checked'
+done
+for line in '--rate 10M --vacuum' '--rate 10M --method copy'; do
+    # shellcheck disable=SC2086
+    run backup $line --replace a.db rate-10M.db
+    expect "backup $line" 0 'checked'
 done
 for _ in 1 2 3; do
     run backup --stamp --keep 2 --json a.db daily.db

@@ -45,6 +45,7 @@ static void tell(const char *phase, uint64_t done, uint64_t total, uint64_t rest
         .total = total,
         .restarts = restarts,
         .elapsed_ns = elapsed_ns += 1000000000,
+        .share = total > 0 ? (double)done / (double)total : -1,
     };
 
     cr_expect_eq(job_progress_told(&progress, &now, NULL), LIDO_OK);
