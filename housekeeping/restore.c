@@ -21,6 +21,7 @@
  *
  * Threads: any; a job is the calling thread's.
  */
+#include "housekeeping/lockers.h"
 #include "housekeeping/seat.h"
 #include "housekeeping/stored.h"
 #include <lido/backup.h>
@@ -34,6 +35,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define LABEL "restore" /* of its lease */
 
 #define TICK_NS    (10 * LIDO_NS_PER_MS) /* the longest that Linux is built with */
 #define TICK_TRIES 10
@@ -196,14 +199,64 @@ static int compare(struct restore *restore, struct lido_database into,
     return LIDO_OK;
 }
 
+struct other_lease {
+    const struct lido_conn *own;
+    struct lido_holder holder;
+};
+
+/* The longest comes first.  A number is one connection's, and may be that of another too. */
+static int take_other(void *ctx, const struct lido_holder *holder)
+{
+    struct other_lease *other = ctx;
+
+    if (holder->lease == other->own->generation && strcmp(holder->label, LABEL) == 0)
+        return 0;
+    other->holder = *holder;
+    return 1;
+}
+
+/* The lease of this pool that may be in the way: the kernel tells of others.  "": none. */
+static void describe_lease(const struct restore *restore, char *text, size_t size)
+{
+    struct other_lease other = { .own = &restore->seat.conn };
+    const struct lido_holder *holder = &other.holder;
+
+    text[0] = '\0';
+    if (lido_pool_holders(restore->seat.pool, take_other, &other, NULL) == 1)
+        snprintf(text, size, "; thread %llu%s%s%s has one for %lld ms",
+                 (unsigned long long)holder->thread, holder->label[0] != '\0' ? " (" : "",
+                 holder->label, holder->label[0] != '\0' ? ")" : "",
+                 (long long)(holder->age_ns / LIDO_NS_PER_MS));
+}
+
+/* What is told of another process is known, and of a connection of this one guessed. */
+static int fail_busy(struct restore *restore, struct lido_database into, int rc,
+                     struct lido_error *err)
+{
+    char holder[LIDO__LOCKER_SIZE], lease[90];
+
+    if (lido__lock_holder(restore->seat.db, LIDO__USE_COMMIT, holder, sizeof holder))
+        return lido_fail(
+            err, rc, "%.120s is in use: %s, and did not end in time; nothing was restored",
+            name_of(restore, into), holder);
+    describe_lease(restore, lease, sizeof lease);
+    return lido_fail(
+        err, rc,
+        "%.*s is in use: another connection reads or writes it, and did not end "
+        "in time%s; nothing was restored",
+        lease[0] != '\0' ? 60 : 140, name_of(restore, into), lease);
+}
+
 static int fail_step(struct restore *restore, struct lido_database into, int rc,
                      struct lido_error *err)
 {
-    if ((rc & 0xff) == SQLITE_BUSY && lido__work_check(&restore->work, NULL) == LIDO_OK)
-        return lido_fail(err, rc,
-                         "%.150s is in use: another connection reads or writes it, and did "
-                         "not end in time; nothing was restored",
-                         name_of(restore, into));
+    if ((rc & 0xff) == SQLITE_BUSY) {
+        const int ended = lido__work_check(&restore->work, err);
+
+        return ended != LIDO_OK
+                   ? lido__lock_tell(restore->seat.db, LIDO__USE_COMMIT, ended, err)
+                   : fail_busy(restore, into, rc, err);
+    }
     if (restore->work.rc != LIDO_OK)
         return lido__work_check(&restore->work, err);
     return lido__work_fail(&restore->work, restore->seat.db, rc, "restoring", err);
@@ -275,8 +328,10 @@ static int write_all(struct restore *restore, struct lido_database into,
 {
     int rc = lido__work_phase(&restore->work, "waiting", "pages", 0, err);
 
-    if (rc == LIDO_OK)
-        rc = lido__seat_begin(&restore->seat, LIDO_IMMEDIATE, err);
+    /* What was asked of the destination before may have waited for who has it for itself. */
+    if (rc != LIDO_OK)
+        return lido__lock_tell(restore->seat.db, LIDO__USE_READ, rc, err);
+    rc = lido__seat_begin(&restore->seat, LIDO_IMMEDIATE, err);
     if (rc != LIDO_OK)
         return rc;
     rc = lido__work_phase(&restore->work, "restoring", "pages", 0, err);
@@ -296,7 +351,7 @@ int lido_restore(struct lido_database into, const char *from,
                  const struct lido_restore_options *options, struct lido_error *err)
 {
     static const struct lido_restore_options defaults = LIDO_RESTORE_OPTIONS_INIT;
-    static const struct lido__seat_options seat = LIDO__SEAT_OPTIONS_INIT("restore");
+    static const struct lido__seat_options seat = LIDO__SEAT_OPTIONS_INIT(LABEL);
     struct restore *restore;
     int rc;
 

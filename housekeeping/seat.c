@@ -21,6 +21,7 @@
  */
 #include "housekeeping/seat.h"
 
+#include "housekeeping/lockers.h"
 #include <lido/txn.h>
 
 static const int db_config[LIDO__FLAGS] = {
@@ -80,6 +81,14 @@ int lido__seat_open(struct lido__seat *seat, struct lido__work *work,
     return rc == LIDO_OK ? LIDO_OK : lido__seat_close(seat, rc, err);
 }
 
+/* A deferred one takes no lock, unless a begin hook reads. */
+static enum lido__use use_of(int mode)
+{
+    return mode == LIDO_IMMEDIATE   ? LIDO__USE_WRITE
+           : mode == LIDO_EXCLUSIVE ? LIDO__USE_COMMIT
+                                    : LIDO__USE_READ;
+}
+
 int lido__seat_begin(struct lido__seat *seat, int mode, struct lido_error *err)
 {
     /* -1 too: not by the limit that the pool sets for transactions. */
@@ -88,7 +97,8 @@ int lido__seat_begin(struct lido__seat *seat, int mode, struct lido_error *err)
     if (rc == LIDO_OK)
         rc = lido_txn_begin(&seat->conn, mode, err);
     seat->is_begun = rc == LIDO_OK;
-    return lido__seat_judge(seat, rc, err);
+    rc = lido__seat_judge(seat, rc, err);
+    return lido__lock_tell(lido_conn_sqlite(&seat->conn), use_of(mode), rc, err);
 }
 
 void lido__seat_set(struct lido__seat *seat, enum lido__flag flag, bool is_on)
@@ -153,7 +163,8 @@ int lido__seat_commit(struct lido__seat *seat, struct lido_error *err)
     put_back(seat);
     rc = lido_txn_commit(&seat->conn, NULL, err);
     seat->is_begun = rc != LIDO_OK;
-    return lido__seat_judge(seat, rc, err);
+    rc = lido__seat_judge(seat, rc, err);
+    return lido__lock_tell(lido_conn_sqlite(&seat->conn), LIDO__USE_COMMIT, rc, err);
 }
 
 int lido__seat_end(struct lido__seat *seat, int rc, struct lido_error *err)

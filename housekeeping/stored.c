@@ -18,6 +18,7 @@
 #include "housekeeping/stored.h"
 
 #include "base/sync.h"
+#include "housekeeping/lockers.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -122,14 +123,16 @@ static int pin(struct lido__stored *stored, const char *path, struct lido_error 
     if (rc == SQLITE_OK)
         return LIDO_OK;
     if ((rc & 0xff) == SQLITE_BUSY && lido__work_check(stored->work, NULL) != LIDO_OK)
-        return lido__work_check(stored->work, err);
+        return lido__lock_tell(stored->db, LIDO__USE_READ,
+                               lido__work_check(stored->work, err), err);
     if (sqlite3_extended_errcode(stored->db) == SQLITE_READONLY_ROLLBACK)
         return lido_fail(err, SQLITE_READONLY_ROLLBACK,
                          "%.150s has a journal of a transaction that did not end: open it "
                          "once for writing, which rolls that back",
                          path);
-    return lido_fail(err, sqlite3_extended_errcode(stored->db), "cannot read %.150s: %s",
-                     path, sqlite3_errmsg(stored->db));
+    rc = lido_fail(err, sqlite3_extended_errcode(stored->db), "cannot read %.150s: %s",
+                   path, sqlite3_errmsg(stored->db));
+    return lido__lock_tell(stored->db, LIDO__USE_READ, rc, err);
 }
 
 static int compare_bytes(void *ctx, int size, const void *one, int other_size,

@@ -14,6 +14,7 @@
  */
 #include "housekeeping/upkeep.h"
 
+#include "housekeeping/lockers.h"
 #include <inttypes.h>
 #include <lido/stmt.h>
 #include <stdio.h>
@@ -64,7 +65,10 @@ int lido__upkeep_judge(struct lido__upkeep *upkeep, int rc, struct lido_error *e
 
 int lido__upkeep_exec(struct lido__upkeep *upkeep, const char *sql, struct lido_error *err)
 {
-    return lido__upkeep_judge(upkeep, lido_conn_exec(&upkeep->seat.conn, sql, err), err);
+    int rc = lido_conn_exec(&upkeep->seat.conn, sql, err);
+
+    rc = lido__upkeep_judge(upkeep, rc, err);
+    return lido__lock_tell(lido_conn_sqlite(&upkeep->seat.conn), LIDO__USE_COMMIT, rc, err);
 }
 
 static int keep_number(void *ctx, const struct lido_stmt *row, struct lido_error *err)
@@ -77,10 +81,12 @@ static int keep_number(void *ctx, const struct lido_stmt *row, struct lido_error
 int lido__upkeep_number(struct lido__upkeep *upkeep, const char *sql, int64_t *out,
                         struct lido_error *err)
 {
+    int rc;
+
     *out = 0;
-    return lido__upkeep_judge(
-        upkeep, lido_conn_query(&upkeep->seat.conn, sql, NULL, 0, keep_number, out, err),
-        err);
+    rc = lido_conn_query(&upkeep->seat.conn, sql, NULL, 0, keep_number, out, err);
+    rc = lido__upkeep_judge(upkeep, rc, err);
+    return lido__lock_tell(lido_conn_sqlite(&upkeep->seat.conn), LIDO__USE_READ, rc, err);
 }
 
 /* --- vacuum ---------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "housekeeping/work.h"
 
 #include "base/sync.h"
+#include "housekeeping/lockers.h"
 
 #include <string.h>
 #include <time.h>
@@ -212,8 +213,10 @@ int lido__work_fail(struct lido__work *work, sqlite3 *db, int rc, const char *do
     if ((rc & 0xff) == SQLITE_INTERRUPT && lido__work_check(work, NULL) != LIDO_OK)
         return end(work, err);
     if (db != NULL && (sqlite3_extended_errcode(db) & 0xff) == (rc & 0xff))
-        return lido_fail(err, sqlite3_extended_errcode(db), "%s: %s", doing,
-                         sqlite3_errmsg(db));
+        return lido__lock_tell(db, LIDO__USE_COMMIT,
+                               lido_fail(err, sqlite3_extended_errcode(db), "%s: %s", doing,
+                                         sqlite3_errmsg(db)),
+                               err);
     return lido_fail(err, rc, "%s: %s", doing, sqlite3_errstr(rc & 0xff));
 }
 

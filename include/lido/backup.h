@@ -141,12 +141,12 @@ struct lido_restore_options {
  *            cannot be opened), SQLITE_NOTADB (an empty file, or none of SQLite's),
  *            SQLITE_CORRUPT, SQLITE_MISMATCH (another encoding, or page size as above),
  *            SQLITE_MISUSE (no file; both are the same; no SQLite), LIDO_BAD_OPTION,
- *            SQLITE_BUSY (the lock was not free in time: says who is at the gate; or the file
- *            was written meanwhile), SQLITE_READONLY, SQLITE_READONLY_DBMOVED (the name of
- *            `into` leads to another file than is open), SQLITE_READONLY_ROLLBACK (the file
- *            has a journal of a transaction that did not end), SQLITE_FULL, SQLITE_NOMEM,
- *            LIDO_CANCELLED, LIDO_TXN_TIMEOUT; what `progress` answered; as lido_pool_open(),
- *            lido_pool_checkout(), lido_txn_begin().
+ *            SQLITE_BUSY (the lock was not free in time: says who is at the gate, and which
+ *            other process has the lock; or the file was written meanwhile), SQLITE_READONLY,
+ *            SQLITE_READONLY_DBMOVED (the name of `into` leads to another file than is open),
+ *            SQLITE_READONLY_ROLLBACK (the file has a journal of a transaction that did not
+ *            end), SQLITE_FULL, SQLITE_NOMEM, LIDO_CANCELLED, LIDO_TXN_TIMEOUT; what
+ *            `progress` answered; as lido_pool_open(), lido_pool_checkout(), lido_txn_begin().
  */
 LIDO_API int lido_restore(struct lido_database into, const char *from,
                           const struct lido_restore_options *options,

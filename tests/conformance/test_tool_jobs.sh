@@ -327,7 +327,8 @@ expect 'restore of noise: which, said once' 5 'noise.db is no database of SQLite
 cp b.db c.db
 hold c.db 'BEGIN' 'SELECT count(*) FROM person'
 run copy --as other --timeout 0 b.db person c.db
-expect 'copy: which is in use' 4 'locked; others use c.db; --timeout'
+expect 'copy: which is in use' 4 \
+    'locked; process [0-9]* ([^)]*) reads it; others use c.db; --timeout'
 release
 
 # Who may not write the folder of a database in WAL mode makes no log there.
@@ -379,11 +380,11 @@ expect 'restore of itself' 1 'itself'
 make_database b.db
 hold b.db 'BEGIN IMMEDIATE'
 run restore --timeout 0 copy.db b.db
-expect 'restore into a database that is locked' 4 'restore: '
+expect 'restore into a database that is locked' 4 'locked; process [0-9]* ([^)]*) writes it'
 release
 hold b.db 'BEGIN' 'SELECT * FROM person'
 run restore --timeout 0 copy.db b.db
-expect 'restore into a database that is read' 4 '/b.db is in use: '
+expect 'restore into a database that is read' 4 '/b.db is in use: process [0-9]* ([^)]*) reads it'
 release
 # Of one that finds no room in the middle nothing is left to undo for who comes next.
 sql big.db 'CREATE TABLE big (x)' \

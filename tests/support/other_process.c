@@ -64,6 +64,11 @@ void other_start(const char *path)
     from_other = back[0];
 }
 
+pid_t other_pid(void)
+{
+    return other;
+}
+
 int other_run(const char *sql)
 {
     size_t size = strlen(sql) + 1;

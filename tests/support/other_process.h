@@ -8,10 +8,14 @@
  *
  * Threads: one; one other process at a time.
  */
+#include <sys/types.h>
 
 /* Starts it; no pool and no connection may be open here.  It opens the file when it is first
    told something. */
 void other_start(const char *path);
+
+/* Its number. */
+pid_t other_pid(void);
 
 /* Runs SQL in it, to its end: SQLite's code of eight bits. */
 int other_run(const char *sql);
