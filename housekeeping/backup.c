@@ -15,6 +15,7 @@
  */
 #include "housekeeping/backup_copy.h"
 #include "housekeeping/content_hash.h"
+#include "housekeeping/lockers.h"
 #include "housekeeping/seat.h"
 #include "housekeeping/stored.h"
 #include "housekeeping/target.h"
@@ -180,8 +181,11 @@ static int begin_vacuum(struct backup *backup, struct lido_error *err)
     if (rc == LIDO_OK)
         rc = lido_conn_query(&backup->seat.conn, "PRAGMA main.page_count", NULL, 0,
                              keep_pages, &pages, err);
-    if (rc != LIDO_OK)
-        return lido__seat_judge(&backup->seat, rc, err);
+    if (rc != LIDO_OK) {
+        rc = lido__seat_judge(&backup->seat, rc, err);
+        return lido__lock_tell(lido_conn_sqlite(&backup->seat.conn), LIDO__USE_READ, rc,
+                               err);
+    }
     rc = lido__work_phase(&backup->work, "copying", "pages", 0, err);
     lido__work_reads(&backup->work, backup->seat.db, (uint64_t)pages);
     backup->work.pages_per_s = pages_per_second(backup);

@@ -70,8 +70,9 @@ struct lido_job {
 
     /* Called when a phase begins and when it ends, and not more than 20 times a second in
        between, on the calling thread, with no lock held; it may call lido, but not for the same
-       database.  Another answer than LIDO_OK ends the job, which answers the same, with the
-       text that was written to *err (NULL). */
+       database.  Nobody is told while the job waits for a connection or at the write gate; the
+       token and the time end that too.  Another answer than LIDO_OK ends the job, which answers
+       the same, with the text that was written to *err (NULL). */
     int (*progress)(void *ctx, const struct lido_progress *now, struct lido_error *err);
     void *progress_ctx; /* its first argument (NULL) */
 

@@ -243,6 +243,7 @@ Test(backup_failing, of_a_database_that_another_process_locks_says_so)
     for (int method = LIDO_BACKUP_ONLINE; method <= LIDO_BACKUP_COPY; method++) {
         options.method = method;
         cr_expect_eq(backup("copy.db") & 0xff, SQLITE_BUSY, "%s", err.text);
+        cr_expect_not_null(strstr(err.text, "; process "), "%d: %s", method, err.text);
         expect_nothing("copy.db");
     }
     cr_assert_eq(other_run("COMMIT"), SQLITE_OK);
