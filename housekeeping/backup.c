@@ -120,9 +120,12 @@ static int copy_pages(struct backup *backup, sqlite3 *copy, struct lido_error *e
 /* So a read transaction has its moment, and a file that is damaged is noticed. */
 static int read_schema(struct backup *backup, struct lido_error *err)
 {
-    const int rc = sqlite3_exec(backup->seat.db, "SELECT 1 FROM main.sqlite_schema LIMIT 1",
-                                NULL, NULL, NULL);
+    int rc = lido__seat_check(&backup->seat, err); /* a hook may have closed it */
 
+    if (rc != LIDO_OK)
+        return rc;
+    rc = sqlite3_exec(backup->seat.db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL,
+                      NULL, NULL);
     return rc == SQLITE_OK ? LIDO_OK
                            : lido__work_fail(&backup->work, backup->seat.db, rc,
                                              "reading the database", err);
@@ -181,6 +184,8 @@ static int begin_vacuum(struct backup *backup, struct lido_error *err)
     if (rc == LIDO_OK)
         rc = lido_conn_query(&backup->seat.conn, "PRAGMA main.page_count", NULL, 0,
                              keep_pages, &pages, err);
+    if (rc == LIDO_OK) /* a hook may have closed it */
+        rc = lido__seat_check(&backup->seat, err);
     if (rc != LIDO_OK) {
         rc = lido__seat_judge(&backup->seat, rc, err);
         return lido__lock_tell(lido_conn_sqlite(&backup->seat.conn), LIDO__USE_READ, rc,

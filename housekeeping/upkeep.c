@@ -112,9 +112,12 @@ static int vacuum_all(struct lido__upkeep *upkeep, int64_t pages, struct lido_er
 {
     int rc = lido__work_phase(&upkeep->work, "vacuuming", "pages", 0, err);
 
+    if (rc == LIDO_OK) /* a hook may have closed it */
+        rc = lido__seat_check(&upkeep->seat, err);
+    if (rc != LIDO_OK)
+        return rc;
     lido__work_reads(&upkeep->work, upkeep->seat.db, (uint64_t)pages);
-    if (rc == LIDO_OK)
-        rc = lido__upkeep_exec(upkeep, "VACUUM main", err);
+    rc = lido__upkeep_exec(upkeep, "VACUUM main", err);
     if ((rc & 0xff) == SQLITE_FULL)
         lido_fail(
             err, rc,

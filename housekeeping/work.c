@@ -8,8 +8,9 @@
  *
  * Of one statement that goes through a whole database SQLite does not say how far it is.  But
  * its page cache counts what it had to fetch, and who reads everything once fetches each page
- * once.  Pages that are in the cache already make that less, and others who share the
- * connection make it more: it is an estimate.
+ * once; what it held before is let go first.  Others who share the connection, and indexes that
+ * are left out, make it an estimate.  A database in memory is its own cache: there it is not
+ * known.
  *
  * Threads: the one that runs the job.
  */
@@ -17,12 +18,14 @@
 
 #include "base/sync.h"
 #include "housekeeping/lockers.h"
+#include "housekeeping/stored.h"
 
 #include <string.h>
 #include <time.h>
 
 #define TELL_NS (50 * LIDO_NS_PER_MS)
 #define NAP_NS  (10 * LIDO_NS_PER_MS) /* between two looks at whether the job is to end */
+#define LONG_S  1e9                   /* as good as for ever */
 
 static const struct lido_job nobody_asks = LIDO_JOB_INIT;
 
@@ -144,7 +147,10 @@ int lido__work_phase(struct lido__work *work, const char *phase, const char *uni
 
 void lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages)
 {
-    work->reads = pages > 0 ? db : NULL;
+    if (pages == 0 || !lido__database_is_file(db))
+        return;
+    sqlite3_db_release_memory(db);
+    work->reads = db;
     work->pages = pages;
     work->before = pages_read(db);
     if (strcmp(work->now.unit, "pages") == 0)
@@ -169,11 +175,11 @@ int lido__work_done(struct lido__work *work, struct lido_error *err)
 int lido__work_pace(struct lido__work *work, double done, double per_s,
                     struct lido_error *err)
 {
-    int64_t due_ns, left_ns;
+    const double due_s = per_s > 0 ? done / per_s : 0;
+    const int64_t due_ns = work->phase_ns + (int64_t)((due_s < LONG_S ? due_s : LONG_S) *
+                                                      (double)LIDO_NS_PER_S);
+    int64_t left_ns;
 
-    if (per_s == 0)
-        return LIDO_OK;
-    due_ns = work->phase_ns + (int64_t)(done / per_s * (double)LIDO_NS_PER_S);
     while ((left_ns = due_ns - lido__wait_ns(NULL)) > 0) {
         const struct timespec nap = { 0, (long)(left_ns < NAP_NS ? left_ns : NAP_NS) };
         int rc = tell(work, false, err);

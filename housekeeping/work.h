@@ -39,8 +39,8 @@ int lido__work_begin(struct lido__work *work, const struct lido_job *job,
 int lido__work_phase(struct lido__work *work, const char *phase, const char *unit,
                      uint64_t total, struct lido_error *err);
 /* In the phase that has begun SQLite is to read so many pages of `db` (0: not known): what it
-   has read tells how far it is, also where the unit is another.  `db` stays open until the
-   phase is done, or the job has failed. */
+   has read tells how far it is, also where the unit is another.  Its page cache is let go for
+   that.  `db` stays open until the phase is done, or the job has failed. */
 void lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages);
 /* Waits until so much of the phase is due, at so much a second; 0: at once. */
 int lido__work_pace(struct lido__work *work, double done, double per_s,

@@ -30,7 +30,9 @@ extern "C" {
    INTO: without free pages and deleted content; the rowids of tables without INTEGER PRIMARY
    KEY may change.  COPY takes the bytes of the file and of its log, under the lock of a reader:
    the fastest, at once where the file system shares blocks; others go on as with ONLINE.  It is
-   not for memory databases. */
+   not for memory databases.
+   To keep to a rate ONLINE waits after each of its steps, COPY after each 256 KB, and VACUUM
+   after some hundreds of rows; it knows no rate for a database in memory. */
 #define LIDO_BACKUP_ONLINE 0
 #define LIDO_BACKUP_VACUUM 1
 #define LIDO_BACKUP_COPY   2
@@ -47,10 +49,8 @@ struct lido_backup_options {
     int keep; /* with stamp: afterwards at most so many of NAME are left, the youngest; what
                  another backup makes meanwhile stays too; -1: all of them (-1) */
     int step_pages; /* ONLINE: how many are copied at a time (1 000) */
-    int64_t
-        rate; /* bytes per second of the database at most, in the middle: it goes by steps,
-                       with VACUUM by some hundreds of rows; 0: no bound (0) */
-    int hash; /* the content of the copy is hashed (0) */
+    int64_t rate;   /* bytes of the database a second at most; 0: no bound (0) */
+    int hash;       /* the content of the copy is hashed (0) */
 };
 #define LIDO_BACKUP_OPTIONS_INIT                                                           \
     {                                                                                      \

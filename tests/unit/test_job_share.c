@@ -104,11 +104,10 @@ Test(job_share, of_one_statement_is_what_it_has_read)
     db = open_plain("a.db");
     begin("rows", 0);
     read_half(db, pages_of(db), false);
-    sqlite3_close(db);
-    db = open_plain("a.db"); /* nothing is in its cache */
-    cr_assert_eq(sqlite3_exec(db, "SELECT count(*), length(pad) FROM t", NULL, NULL, NULL),
-                 SQLITE_OK, "it has read all before");
-    cr_assert_eq(sqlite3_exec(db, "PRAGMA shrink_memory", NULL, NULL, NULL), SQLITE_OK);
+    /* All of it is in its cache now. */
+    cr_assert_eq(sqlite3_exec(db, "PRAGMA cache_size=100000; SELECT count(pad || 1) FROM t",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
     cr_assert_eq(lido__work_phase(&work, "again", "pages", 0, &err), LIDO_OK);
     read_half(db, pages_of(db), true);
     cr_assert_eq(lido__work_done(&work, &err), LIDO_OK);
@@ -116,15 +115,20 @@ Test(job_share, of_one_statement_is_what_it_has_read)
     sqlite3_close(db);
 }
 
-Test(job_share, of_a_database_of_no_pages_is_not_known)
+Test(job_share, of_a_database_of_no_pages_or_in_memory_is_not_known)
 {
-    sqlite3 *db = open_plain("empty.db");
+    static const char *const names[] = { "empty.db", ":memory:" };
 
-    begin("rows", 0);
-    lido__work_reads(&work, db, 0);
-    tell(1);
-    cr_expect_eq(last.share, -1);
-    sqlite3_close(db);
+    begin("pages", 0);
+    for (int i = 0; i < 2; i++) {
+        sqlite3 *db = open_plain(names[i]);
+
+        lido__work_reads(&work, db, (uint64_t)i * 9);
+        tell(1);
+        cr_expect_eq(last.share, -1);
+        cr_expect_eq(last.total, 0);
+        sqlite3_close(db);
+    }
 }
 
 /* --- by the jobs ------------------------------------------------------------------------ */
@@ -287,4 +291,48 @@ Test(job_share, of_some_tables_and_of_a_text_of_unknown_length_is_not_known)
     load.text_bytes = -1;
     cr_expect_eq(lido_load(lido_at_path("c.db"), &load, give, NULL, NULL, &err),
                  LIDO_BAD_OPTION, "%s", err.text);
+}
+
+/* --- hooks that end the lease ----------------------------------------------------------- */
+
+static int end_the_lease(void *left, const struct lido_event *event,
+                         struct lido_error *story)
+{
+    struct lido_conn conn = *event->conn;
+
+    (void)story;
+    if ((*(int *)left)-- == 0)
+        lido_conn_invalidate(&conn, NULL, NULL);
+    return LIDO_OK;
+}
+
+/* What a phase is to read is a handle that a statement before may have closed. */
+Test(job_share, a_hook_that_ends_the_lease_ends_the_job)
+{
+    static const struct lido_events sets[] = {
+        { .size = sizeof sets[0], .before_execute = end_the_lease },
+        { .size = sizeof sets[0], .after_execute = end_the_lease },
+    };
+    struct lido_upkeep_options upkeep = LIDO_UPKEEP_OPTIONS_INIT;
+
+    fill_many();
+    watch("none");
+    upkeep.job = &job;
+    options.method = LIDO_BACKUP_VACUUM;
+    for (int i = 0; i < 8; i++) {
+        lido_pool *other = open_url("sqlite:///a.db?pool=queue");
+        int left = i / 4,
+            rc; /* how many pages there are, of one or two statements; then all */
+
+        cr_assert_eq(
+            lido_hooks_add(lido_pool_hooks(other), NULL, &sets[i % 2], &left, NULL, &err),
+            LIDO_OK);
+        if (i / 2 % 2 == 0)
+            rc = lido_backup(lido_at_pool(other), "copy.db", &options, NULL, &err);
+        else
+            rc = lido_vacuum(lido_at_pool(other), NULL, &upkeep, &err);
+        cr_expect_eq(rc, LIDO_STALE, "%d: %d %s", i, rc, err.text);
+        cr_expect_neq(access("copy.db", F_OK), 0);
+        lido_pool_free(other);
+    }
 }
