@@ -131,6 +131,13 @@ static int read_schema(struct backup *backup, struct lido_error *err)
                                              "reading the database", err);
 }
 
+static const char *log_of(sqlite3 *db)
+{
+    return lido__database_is_file(db)
+               ? sqlite3_filename_wal(sqlite3_db_filename(db, "main"))
+               : NULL;
+}
+
 static int copy_online(struct backup *backup, struct lido_error *err)
 {
     sqlite3 *copy = NULL;
@@ -158,7 +165,7 @@ static int copy_online(struct backup *backup, struct lido_error *err)
     rc = read_schema(backup, err);
     if (rc == LIDO_OK)
         rc = lido__work_phase(&backup->work, "copying", "pages", 0, err);
-    lido__write_out_open(&backup->out, backup->target.temporary);
+    lido__write_out_open(&backup->out, backup->target.temporary, log_of(backup->seat.db));
     if (rc == LIDO_OK)
         rc = copy_pages(backup, copy, err);
     rc = lido__seat_end(&backup->seat, rc, err);

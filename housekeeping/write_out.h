@@ -3,7 +3,7 @@
 #define LIDO_HOUSEKEEPING_WRITE_OUT_H
 
 /*
- * A long file goes to the disk while it is made, and not all at once when it is synced.
+ * A copy goes to the disk while it is made, and not all at once when it is synced.
  *
  * Threads: one.
  */
@@ -11,17 +11,20 @@
 #include <stdint.h>
 
 struct lido__write_out {
-    int file;      /* -1: none */
-    int64_t begun; /* bytes from the start whose writing was begun */
+    int file;       /* -1: none */
+    int64_t begun;  /* bytes from the start whose writing was begun */
+    int64_t done;   /* and of these such as are there */
+    int log;        /* the source's; -1: none */
+    int64_t log_ns; /* when it was written last */
 };
 #define LIDO__WRITE_OUT_INIT                                                               \
     {                                                                                      \
-        -1, 0                                                                              \
+        -1, 0, 0, -1, 0                                                                    \
     }
 
-/* `path` is a file that nobody but the caller has open.  Where it cannot be opened, nothing is
-   written out. */
-void lido__write_out_open(struct lido__write_out *out, const char *path);
+/* `path` is a file that nobody but the caller has open, and `log` the write-ahead log of the
+   source, or NULL.  Where the first cannot be opened, nothing is written out. */
+void lido__write_out_open(struct lido__write_out *out, const char *path, const char *log);
 /* Begins to write what came to the file, and waits for all but the last of it.  SQLITE_FULL,
    SQLITE_IOERR_WRITE: it could not be written; a later sync may not say so again. */
 int lido__write_out_on(struct lido__write_out *out, struct lido_error *err);

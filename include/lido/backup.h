@@ -26,11 +26,11 @@ extern "C" {
 /* How a backup is made.  ONLINE copies page by page inside a read transaction: in WAL mode
    writers go on, and the log grows by what they write; in a rollback-journal mode their commits
    wait for its end.  What is copied goes to the disk as it goes on, a few megabytes at a time,
-   so that writers do not wait behind all of it.  VACUUM writes the content anew, by VACUUM
-   INTO: without free pages and deleted content; the rowids of tables without INTEGER PRIMARY
-   KEY may change.  COPY takes the bytes of the file and of its log, under the lock of a reader:
-   the fastest, at once where the file system shares blocks; others go on as with ONLINE.  It is
-   not for memory databases.
+   or half a megabyte while others write, so that they do not wait behind all of it.  VACUUM
+   writes the content anew, by VACUUM INTO: without free pages and deleted content; the rowids
+   of tables without INTEGER PRIMARY KEY may change.  COPY takes the bytes of the file and of
+   its log, under the lock of a reader: the fastest, at once where the file system shares
+   blocks; others go on as with ONLINE.  It is not for memory databases.
    To keep to a rate ONLINE waits after each of its steps, COPY after each 256 KB, and VACUUM
    after some hundreds of rows; it knows no rate for a database in memory. */
 #define LIDO_BACKUP_ONLINE 0
