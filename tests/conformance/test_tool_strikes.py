@@ -251,6 +251,10 @@ class Sweep:
 
 
 def main():
+    # What was ignored where this was started, as by nohup, the tool would ignore too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = [a for a in sys.argv[1:] if a != "--all"]
     sweep = Sweep(os.path.abspath(arguments[0]), os.path.abspath(arguments[1]),
                   "--all" in sys.argv)
