@@ -55,6 +55,7 @@ struct message {
     int what;
     int sys_errno;
     uint64_t done;
+    uint64_t cloned; /* of these, such as nobody moved */
     union {
         struct lido__looked looked;
         struct lido__copied copied;
@@ -220,9 +221,10 @@ static int64_t now_ns(void)
     return in_ns(&now);
 }
 
-/* Who waits for the child and no longer wants it ends it. */
+/* Who no longer wants it ends the child; the pipe tells if nobody is there. */
 static void pace(const struct task *task, uint64_t done)
 {
+    struct pollfd nobody_reads = { task->pipe, 0, 0 };
     double left_ms;
 
     if (task->rate == 0)
@@ -230,7 +232,7 @@ static void pace(const struct task *task, uint64_t done)
     left_ms =
         (double)done / (double)task->rate * 1e3 - (double)(now_ns() - task->began_ns) / 1e6;
     if (left_ms > 0)
-        poll(NULL, 0, left_ms < INT_MAX ? (int)left_ms + 1 : INT_MAX);
+        poll(&nobody_reads, 1, left_ms < INT_MAX ? (int)left_ms + 1 : INT_MAX);
 }
 
 /* To the end that is found, or of `most` bytes. */
@@ -259,7 +261,7 @@ static void copy(const struct task *task, struct message *message, int from, int
         at += n;
         message->done += (uint64_t)n;
         say_done(task, message);
-        pace(task, message->done);
+        pace(task, message->done - message->cloned);
     }
     message->sys_errno = errno;
     if (n < 0)
@@ -353,7 +355,7 @@ static _Noreturn void copy_pinned(const struct task *task)
     to = make(task, &message, task->to->main, 0);
     message.copied.is_cloned = clone_blocks(fd, to);
     if (message.copied.is_cloned)
-        message.done = (uint64_t)status.st_size;
+        message.done = message.cloned = (uint64_t)status.st_size;
     else
         copy(task, &message, fd, to, ALL);
     if (wal >= 0) {

@@ -165,6 +165,19 @@ Test(backup_copy, by_shared_blocks_has_the_log_too)
     cr_expect_eq(ask("copy.db", "SELECT min(v) FROM t"), 1);
 }
 
+/* By the rate all of it would take eight seconds, and what is in the log takes none. */
+Test(backup_copy, by_shared_blocks_waits_for_what_is_moved_alone)
+{
+    cr_assert_eq(lido_pool_exec(pool, "PRAGMA wal_checkpoint(TRUNCATE)", &err), LIDO_OK);
+    cr_assert_eq(lido_pool_exec(pool, ADD_ONE("WHERE id = 1"), &err), LIDO_OK);
+    has_fork = 1;
+    options.rate = 256 << 10;
+    job.timeout_ms = 4000;
+    cr_assert_eq(backup("copy.db"), LIDO_OK, "%s", err.text);
+    cr_expect_eq(result.is_cloned, 1);
+    expect_whole("copy.db");
+}
+
 Test(backup_copy, of_a_file_that_was_replaced_is_refused)
 {
     cr_assert_eq(rename("a.db", "b.db"), 0);

@@ -438,3 +438,33 @@ Test(child, has_none_of_the_hosts_files_open)
     cr_expect_eq(ends[1], -1);
     close(ends[0]);
 }
+
+/* The child of one that is killed is this process's, and ends however long it was to wait. */
+Test(child, that_keeps_to_a_rate_ends_with_its_process)
+{
+    struct stat status;
+    pid_t host;
+    FILE *copied;
+    int how;
+
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    cr_assert_eq(truncate(from.main, 60 * 1000 * 1000), 0);
+    copied = fopen(to.main, "w");
+    cr_assert_not_null(copied);
+    fclose(copied);
+    host = fork();
+    if (host == 0) {
+        struct lido__copied out;
+
+        begin();
+        _exit(lido__child_copy_pinned(&from, &to, 1, &work, &out, NULL));
+    }
+    do { /* it has copied something, and is to wait for days */
+        cr_assert_eq(stat(to.main, &status), 0);
+        sched_yield();
+    } while (status.st_size == 0);
+    cr_assert_eq(kill(host, SIGKILL), 0);
+    cr_assert_eq(waitpid(host, &how, 0), host);
+    cr_expect_gt(waitpid(-1, &how, 0), 0);
+    cr_expect_eq(waitpid(-1, &how, 0), -1, "there was one");
+}
