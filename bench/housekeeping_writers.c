@@ -34,6 +34,7 @@
 #define EVERY_NS    1000000
 #define WINDOW_NS   6000000000
 #define PATIENCE_MS 60000 /* a backup that has not ended then is taken not to end */
+#define PATIENCE_NS (PATIENCE_MS * INT64_C(1000000)) /* nor a writer that is so late */
 
 struct writer {
     lido_pool *pool;
@@ -56,7 +57,7 @@ static void *write_steadily(void *argument)
     struct writer *self = argument;
     int64_t due_ns = housekeeping_clock(), id = 1;
 
-    while (self->rc == LIDO_OK) {
+    while (self->rc == LIDO_OK && housekeeping_clock() - due_ns < PATIENCE_NS) {
         int64_t began_ns = due_ns;
 
         if (housekeeping_clock() < due_ns) {
