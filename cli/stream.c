@@ -46,7 +46,11 @@ static void look_at(struct stream *stream)
     struct stat status;
 
     stream->is_regular = fstat(stream->file, &status) == 0 && S_ISREG(status.st_mode);
-    stream->size = stream->is_regular ? (int64_t)status.st_size : 0;
+    stream->size = 0;
+    if (stream->is_regular) /* of stdin some may have been read */
+        stream->size = (int64_t)status.st_size - (int64_t)lseek(stream->file, 0, SEEK_CUR);
+    if (stream->size < 0)
+        stream->size = 0;
 }
 
 static int await(struct stream *stream, short events, const char *doing,

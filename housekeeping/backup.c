@@ -165,9 +165,11 @@ static int copy_online(struct backup *backup, struct lido_error *err)
     rc = read_schema(backup, err);
     if (rc == LIDO_OK)
         rc = lido__work_phase(&backup->work, "copying", "pages", 0, err);
-    lido__write_out_open(&backup->out, backup->target.temporary, log_of(backup->seat.db));
-    if (rc == LIDO_OK)
+    if (rc == LIDO_OK) {
+        lido__write_out_open(&backup->out, backup->target.temporary,
+                             log_of(backup->seat.db));
         rc = copy_pages(backup, copy, err);
+    }
     rc = lido__seat_end(&backup->seat, rc, err);
 out:
     sqlite3_close(copy);
@@ -199,8 +201,12 @@ static int begin_vacuum(struct backup *backup, struct lido_error *err)
                                err);
     }
     rc = lido__work_phase(&backup->work, "copying", "pages", 0, err);
-    lido__work_reads(&backup->work, backup->seat.db, (uint64_t)pages);
     backup->work.pages_per_s = pages_per_second(backup);
+    if (!lido__work_reads(&backup->work, backup->seat.db, (uint64_t)pages, 1) &&
+        pages > 0 && rc == LIDO_OK && backup->options->rate > 0)
+        return lido_fail(err, LIDO_BAD_OPTION,
+                         "LIDO_BACKUP_VACUUM keeps to a rate with a file alone that is not "
+                         "mapped: PRAGMA mmap_size=0");
     return rc;
 }
 
@@ -222,8 +228,11 @@ static int copy_vacuum(struct backup *backup, struct lido_error *err)
     /* Of a damaged schema it says that the copy could not be opened. */
     if ((rc & 0xff) == SQLITE_CORRUPT && read_schema(backup, NULL) != LIDO_OK)
         return read_schema(backup, err);
-    if (rc != SQLITE_DONE)
-        return lido__seat_judge(&backup->seat, rc, err);
+    if (rc != SQLITE_DONE) {
+        rc = lido__seat_judge(&backup->seat, rc, err);
+        return lido__lock_tell(lido_conn_sqlite(&backup->seat.conn), LIDO__USE_READ, rc,
+                               err);
+    }
     /* It passes by that a file is shorter than its header says.  Asked afterwards, for the
        wait for a lock is the statement's, which the job's end ends. */
     return read_schema(backup, err);

@@ -12,6 +12,8 @@
  */
 #include "housekeeping/check_sql.h"
 
+#include "housekeeping/stored.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,7 +297,8 @@ static int look_through(struct lido__checking *checking, sqlite3 *db, enum stage
         *stage = PAGES;
         /* By the indexes of an integrity_check pages are fetched any number of times. */
         if (options->depth == LIDO_DEPTH_QUICK)
-            lido__work_reads(&checking->work, db, 2 * (uint64_t)checking->out.page_count);
+            lido__work_reads(&checking->work, db, (uint64_t)checking->out.page_count,
+                             LIDO__CHECK_READS);
         rc = check_pages(checking, db);
     }
     if (rc == SQLITE_OK && options->foreign_keys) {

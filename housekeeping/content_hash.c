@@ -150,7 +150,7 @@ int lido__content_hash(sqlite3 *db, uint64_t pages, struct lido__work *work,
 
     if (rc != LIDO_OK)
         return rc;
-    lido__work_reads(work, db, pages); /* those of indexes are left out */
+    lido__work_reads(work, db, pages, 1); /* those of indexes are left out */
     lido__work_watch(work, db);
     rc = write_statements(db, work, &statements, err);
     next = statements;

@@ -102,8 +102,8 @@ static int begin_phase(struct lido_dump *dump, struct lido_error *err)
     if (rc != LIDO_OK)
         return rc;
     if (sqlite3_step(ask) == SQLITE_ROW)
-        lido__work_reads(&dump->work, dump->seat.db,
-                         (uint64_t)sqlite3_column_int64(ask, 0));
+        lido__work_reads(&dump->work, dump->seat.db, (uint64_t)sqlite3_column_int64(ask, 0),
+                         1);
     rc = sqlite3_finalize(ask);
     return rc == SQLITE_OK ? LIDO_OK : fail(dump, rc, err);
 }

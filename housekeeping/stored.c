@@ -30,7 +30,6 @@
 #define HEADER_SIZE 100
 #define LOCK_MS     5000
 #define NAP_MS      10
-#define CHECK_READS 2 /* quick_check reads the trees, then what is in their rows */
 
 /* With the system's reason, as that this user may not read it. */
 static void fail_open(sqlite3 *db, int rc, const char *path, struct lido_error *err)
@@ -227,7 +226,7 @@ int lido__stored_check(struct lido__stored *stored, const char *path,
     *is_checked = false;
     if (rc != LIDO_OK)
         return rc;
-    lido__work_reads(work, stored->db, CHECK_READS * stored->pages);
+    lido__work_reads(work, stored->db, stored->pages, LIDO__CHECK_READS);
     lido__work_watch(work, stored->db);
     rc = sqlite3_exec(stored->db, "PRAGMA ignore_check_constraints=ON", NULL, NULL, NULL);
     if (rc == SQLITE_OK)

@@ -11,6 +11,8 @@
 
 #include <sys/stat.h>
 
+#define LIDO__CHECK_READS 2 /* quick_check reads the trees, then what is in their rows */
+
 struct lido__stored {
     sqlite3 *db; /* NULL: closed */
     unsigned page_size;

@@ -65,9 +65,12 @@ int lido__upkeep_judge(struct lido__upkeep *upkeep, int rc, struct lido_error *e
 
 int lido__upkeep_exec(struct lido__upkeep *upkeep, const char *sql, struct lido_error *err)
 {
-    int rc = lido_conn_exec(&upkeep->seat.conn, sql, err);
+    const int said = lido_conn_exec(&upkeep->seat.conn, sql, err);
+    const int rc = lido__upkeep_judge(upkeep, said, err);
 
-    rc = lido__upkeep_judge(upkeep, rc, err);
+    /* A job's end that came while it worked is nobody's fault. */
+    if ((said & 0xff) != SQLITE_BUSY)
+        return rc;
     return lido__lock_tell(lido_conn_sqlite(&upkeep->seat.conn), LIDO__USE_COMMIT, rc, err);
 }
 
@@ -116,7 +119,7 @@ static int vacuum_all(struct lido__upkeep *upkeep, int64_t pages, struct lido_er
         rc = lido__seat_check(&upkeep->seat, err);
     if (rc != LIDO_OK)
         return rc;
-    lido__work_reads(&upkeep->work, upkeep->seat.db, (uint64_t)pages);
+    lido__work_reads(&upkeep->work, upkeep->seat.db, (uint64_t)pages, 1);
     rc = lido__upkeep_exec(upkeep, "VACUUM main", err);
     if ((rc & 0xff) == SQLITE_FULL)
         lido_fail(

@@ -9,8 +9,8 @@
  * Of one statement that goes through a whole database SQLite does not say how far it is.  But
  * its page cache counts what it had to fetch, and who reads everything once fetches each page
  * once; what it held before is let go first.  Others who share the connection, and indexes that
- * are left out, make it an estimate.  A database in memory is its own cache: there it is not
- * known.
+ * are left out, make it an estimate.  A database in memory is its own cache, and a file that is
+ * mapped goes past it: there it is not known.
  *
  * Threads: the one that runs the job.
  */
@@ -81,7 +81,8 @@ static int look(struct lido__work *work, int64_t now_ns)
     return work->rc;
 }
 
-static unsigned pages_read(sqlite3 *db)
+/* Ever.  It may begin again at 0. */
+static unsigned misses(sqlite3 *db)
 {
     int now = 0, highest = 0;
 
@@ -89,17 +90,22 @@ static unsigned pages_read(sqlite3 *db)
     return (unsigned)now;
 }
 
+/* In this phase. */
+static double pages_read(const struct lido__work *work)
+{
+    return (misses(work->reads) - work->before) & 0x7fffffff;
+}
+
 static void find_share(struct lido__work *work)
 {
     struct lido_progress *now = &work->now;
 
     if (work->reads != NULL) {
-        const uint64_t read = pages_read(work->reads) - work->before;
-        const uint64_t done = read < work->pages ? read : work->pages;
+        const double read = pages_read(work);
 
-        now->share = (double)done / (double)work->pages;
+        now->share = read < work->pages ? read / work->pages : 1;
         if (now->total != 0)
-            now->done = done;
+            now->done = (uint64_t)(now->share * (double)now->total);
     } else if (now->total != 0) {
         now->share = now->done < now->total ? (double)now->done / (double)now->total : 1;
     }
@@ -145,16 +151,24 @@ int lido__work_phase(struct lido__work *work, const char *phase, const char *uni
     return tell(work, true, err);
 }
 
-void lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages)
+bool lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages, unsigned times)
 {
+    sqlite3_int64 mapped = -1;
+
     if (pages == 0 || !lido__database_is_file(db))
-        return;
-    sqlite3_db_release_memory(db);
-    work->reads = db;
-    work->pages = pages;
-    work->before = pages_read(db);
+        return false;
     if (strcmp(work->now.unit, "pages") == 0)
         work->now.total = pages;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_MMAP_SIZE, &mapped);
+    if (mapped > 0) /* what is mapped is not fetched */
+        return false;
+    if (work->job->progress == NULL && work->pages_per_s == 0)
+        return true; /* and nobody asks */
+    sqlite3_db_release_memory(db);
+    work->reads = db;
+    work->pages = (double)pages * times;
+    work->before = misses(db);
+    return true;
 }
 
 int lido__work_at(struct lido__work *work, uint64_t done, struct lido_error *err)
@@ -197,8 +211,7 @@ static int stop_sql(void *ctx)
     int rc = tell(work, false, NULL);
 
     if (rc == LIDO_OK && work->pages_per_s > 0 && work->reads != NULL)
-        rc = lido__work_pace(work, pages_read(work->reads) - work->before,
-                             work->pages_per_s, NULL);
+        rc = lido__work_pace(work, pages_read(work), work->pages_per_s, NULL);
     return rc != LIDO_OK;
 }
 
@@ -213,13 +226,23 @@ void lido__work_watch_lease(struct lido__work *work, const struct lido_conn *con
     lido_conn_set_progress(conn, work != NULL ? stop_sql : NULL, work, NULL);
 }
 
+/* What it has says what it wanted next. */
+static enum lido__use refused_use(sqlite3 *db)
+{
+    switch (sqlite3_txn_state(db, "main")) {
+    case SQLITE_TXN_WRITE: return LIDO__USE_COMMIT;
+    case SQLITE_TXN_READ: return LIDO__USE_WRITE;
+    default: return LIDO__USE_READ;
+    }
+}
+
 int lido__work_fail(struct lido__work *work, sqlite3 *db, int rc, const char *doing,
                     struct lido_error *err)
 {
     if ((rc & 0xff) == SQLITE_INTERRUPT && lido__work_check(work, NULL) != LIDO_OK)
         return end(work, err);
     if (db != NULL && (sqlite3_extended_errcode(db) & 0xff) == (rc & 0xff))
-        return lido__lock_tell(db, LIDO__USE_COMMIT,
+        return lido__lock_tell(db, refused_use(db),
                                lido_fail(err, sqlite3_extended_errcode(db), "%s: %s", doing,
                                          sqlite3_errmsg(db)),
                                err);

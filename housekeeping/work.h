@@ -19,7 +19,7 @@ struct lido__work {
     int64_t deadline_ns; /* LIDO_NO_DEADLINE: none */
     int64_t told_ns;     /* when `progress` was called last */
     sqlite3 *reads;      /* what the phase reads through; NULL: that is not counted */
-    uint64_t pages;      /* that are to be read of it */
+    double pages;        /* that are to be read of it */
     unsigned before;     /* what it had read when the phase began */
     double pages_per_s;  /* and may be read, not more; 0: no bound */
     int64_t phase_ns;    /* when the phase began */
@@ -38,10 +38,11 @@ int lido__work_begin(struct lido__work *work, const struct lido_job *job,
    to end: LIDO_CANCELLED, LIDO_TXN_TIMEOUT, what `progress` said.  Once they did, always. */
 int lido__work_phase(struct lido__work *work, const char *phase, const char *unit,
                      uint64_t total, struct lido_error *err);
-/* In the phase that has begun SQLite is to read so many pages of `db` (0: not known): what it
-   has read tells how far it is, also where the unit is another.  Its page cache is let go for
-   that.  `db` stays open until the phase is done, or the job has failed. */
-void lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages);
+/* In the phase that has begun SQLite is to read the pages of `db`, so many (0: not known), so
+   many times: what it has read tells how far it is, also where the unit is another.  Its page
+   cache is let go for that, if anybody asks.  `db` stays open until the phase is done, or the
+   job has failed.  False: it cannot be told. */
+bool lido__work_reads(struct lido__work *work, sqlite3 *db, uint64_t pages, unsigned times);
 /* Waits until so much of the phase is due, at so much a second; 0: at once. */
 int lido__work_pace(struct lido__work *work, double done, double per_s,
                     struct lido_error *err);

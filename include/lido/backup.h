@@ -32,7 +32,8 @@ extern "C" {
    its log, under the lock of a reader: the fastest, at once where the file system shares
    blocks; others go on as with ONLINE.  It is not for memory databases.
    To keep to a rate ONLINE waits after each of its steps, COPY after each 256 KB, and VACUUM
-   after some hundreds of rows; it knows no rate for a database in memory. */
+   after some hundreds of rows: of a database in memory, or one that is mapped (mmap_size), it
+   cannot tell how far it is, and a rate is LIDO_BAD_OPTION. */
 #define LIDO_BACKUP_ONLINE 0
 #define LIDO_BACKUP_VACUUM 1
 #define LIDO_BACKUP_COPY   2

@@ -106,8 +106,9 @@ struct lido_load_options {
     /* At the end no row of the database may lack the one that its foreign key names; while it
        runs, foreign keys are off in any case (1) */
     int check_foreign_keys;
-    int64_t
-        text_bytes; /* how long the text is, by which progress has a share; 0: not known (0) */
+    /* How long the text is, for the share that progress tells; 0: not known.  lido_load_text()
+       knows it by itself (0) */
+    int64_t text_bytes;
 };
 #define LIDO_LOAD_OPTIONS_INIT                                                             \
     {                                                                                      \

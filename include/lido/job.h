@@ -60,8 +60,9 @@ struct lido_progress {
     uint64_t total;     /* 0: not known.  It may change, as the database does */
     uint64_t restarts;  /* how often it began anew, because others wrote */
     int64_t elapsed_ns; /* since the job began */
-    double share; /* of this phase, from 0 to 1; where `total` is 0 an estimate, by what was
-                           read of the database or of the text; -1: not known */
+    /* Of this phase, from 0 to 1; an estimate where SQLite does it by one statement, or by how
+       much of a text was read.  -1: not known */
+    double share;
 };
 
 /* How a job is told of, and ended early.  NULL in its place: neither. */

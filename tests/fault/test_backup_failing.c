@@ -212,6 +212,13 @@ Test(backup_refused, options_that_are_none_are_refused)
     options.rate = -1;
     cr_expect_eq(backup("copy.db"), LIDO_BAD_OPTION);
     options = good;
+    options.rate = 1 << 30;
+    options.method = LIDO_BACKUP_VACUUM;
+    cr_expect_eq(lido_backup(lido_at_url("sqlite:///a.db?mmap_size=100000000"), "copy.db",
+                             &options, NULL, &err),
+                 LIDO_BAD_OPTION, "it could not be kept");
+    cr_expect_not_null(strstr(err.text, "mmap_size=0"), "%s", err.text);
+    options = good;
     options.keep = 3;
     cr_expect_eq(backup("copy.db"), LIDO_BAD_OPTION);
     options.keep = 0;

@@ -79,7 +79,7 @@ static void read_half(sqlite3 *db, uint64_t pages, bool is_in_pages)
 
     cr_assert_eq(sqlite3_prepare_v2(db, "SELECT * FROM t NOT INDEXED", -1, &rows, NULL),
                  SQLITE_OK);
-    lido__work_reads(&work, db, pages);
+    cr_assert(lido__work_reads(&work, db, pages, 1));
     tell(0);
     cr_expect_leq(last.share, 0.01, "%f", last.share);
     for (int i = 0; i < ROWS / 2; i++)
@@ -87,7 +87,7 @@ static void read_half(sqlite3 *db, uint64_t pages, bool is_in_pages)
     tell(ROWS / 2);
     cr_expect(last.share > 0.45 && last.share < 0.55, "%f", last.share);
     cr_expect_eq(last.total, is_in_pages ? pages : 0);
-    cr_expect_eq(last.done, is_in_pages ? (uint64_t)(last.share * (double)pages + 0.5)
+    cr_expect_eq(last.done, is_in_pages ? (uint64_t)(last.share * (double)pages)
                                         : (uint64_t)(ROWS / 2));
     while (sqlite3_step(rows) == SQLITE_ROW)
         continue;
@@ -123,12 +123,68 @@ Test(job_share, of_a_database_of_no_pages_or_in_memory_is_not_known)
     for (int i = 0; i < 2; i++) {
         sqlite3 *db = open_plain(names[i]);
 
-        lido__work_reads(&work, db, (uint64_t)i * 9);
+        cr_expect_not(lido__work_reads(&work, db, (uint64_t)i * 9, 1));
         tell(1);
         cr_expect_eq(last.share, -1);
         cr_expect_eq(last.total, 0);
         sqlite3_close(db);
     }
+}
+
+/* Its pages do not go by the cache. */
+Test(job_share, of_a_database_that_is_mapped_is_not_known)
+{
+    sqlite3 *db;
+
+    fill("sqlite:///a.db");
+    db = open_plain("a.db");
+    cr_assert_eq(sqlite3_exec(db, "PRAGMA mmap_size=100000000", NULL, NULL, NULL),
+                 SQLITE_OK);
+    begin("pages", 0);
+    cr_expect_not(lido__work_reads(&work, db, 9, 1));
+    tell(3);
+    cr_expect_eq(last.total, 9);
+    cr_expect_eq(last.share, 3 / 9.0, "what is told counts");
+    sqlite3_close(db);
+}
+
+/* The work is twice that, and its share alone tells. */
+Test(job_share, of_pages_that_are_read_twice_counts_them_once)
+{
+    sqlite3 *db;
+    uint64_t pages;
+
+    fill("sqlite:///a.db");
+    db = open_plain("a.db");
+    pages = pages_of(db);
+    begin("pages", 0);
+    cr_assert(lido__work_reads(&work, db, pages, 2));
+    cr_assert_eq(sqlite3_exec(db, "SELECT count(pad || 1) FROM t", NULL, NULL, NULL),
+                 SQLITE_OK);
+    tell(0);
+    cr_expect(last.share > 0.45 && last.share < 0.55, "%f", last.share);
+    cr_expect_eq(last.total, pages);
+    cr_expect_leq(last.done, pages * 11 / 20);
+    sqlite3_close(db);
+}
+
+/* The host's cache is its own where nobody listens. */
+Test(job_share, that_nobody_asks_for_costs_no_cache)
+{
+    int before = 0, after = 0, most;
+    sqlite3 *db;
+
+    fill("sqlite:///a.db");
+    db = open_plain("a.db");
+    cr_assert_eq(sqlite3_exec(db, "SELECT count(pad || 1) FROM t", NULL, NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_USED, &before, &most, 0);
+    cr_assert_eq(lido__work_begin(&work, NULL, &err), LIDO_OK);
+    cr_assert_eq(lido__work_phase(&work, "reading", "pages", 0, &err), LIDO_OK);
+    cr_expect(lido__work_reads(&work, db, pages_of(db), 1));
+    sqlite3_db_status(db, SQLITE_DBSTATUS_CACHE_USED, &after, &most, 0);
+    cr_expect_eq(after, before);
+    sqlite3_close(db);
 }
 
 /* --- by the jobs ------------------------------------------------------------------------ */
