@@ -2,8 +2,10 @@
 /*
  * Who has the lock: another process is named, this one is not, and to ask costs no lock.
  */
+#include "base/sync.h"
 #include "base/utf8.h"
 #include "housekeeping/lockers.h"
+#include "housekeeping/work.h"
 #include "tests/support/other_process.h"
 #include "tests/support/restore_stage.h"
 #include <lido/upkeep.h>
@@ -20,6 +22,8 @@
 #define WAL_RECOVER  122
 #define SHORT        "sqlite:///live.db?pool=queue&timeout=0.02"
 
+static int64_t too_late_ns;
+static int calls;
 static sqlite3 *own; /* a connection of this process beside the pool; NULL: none */
 
 static void end(void)
@@ -38,6 +42,18 @@ static void stage(const char *mode)
     make("new.db", "delete", 4096, 300, "new");
     other_start("live.db");
     open_pool(SHORT);
+}
+
+/* For another mode. */
+static void unstage(void)
+{
+    other_end();
+    sqlite3_close(own);
+    own = NULL;
+    lido_pool_free(pool);
+    pool = NULL;
+    unlink("live.db");
+    unlink("new.db");
 }
 
 static void run_own(const char *sql)
@@ -225,13 +241,7 @@ Test(lockers, a_writer_of_this_process_is_none_of_another)
         cr_expect_str_eq(err.text, "BEGIN IMMEDIATE: database is locked", "%s", modes[i]);
         run_own("COMMIT");
         expect_old();
-        other_end();
-        sqlite3_close(own);
-        own = NULL;
-        lido_pool_free(pool);
-        pool = NULL;
-        unlink("live.db");
-        unlink("new.db");
+        unstage();
     }
 }
 
@@ -311,13 +321,7 @@ Test(lockers, locks_of_this_process_stand_after_it_was_asked)
         cr_expect_eq(other_run("BEGIN IMMEDIATE"), SQLITE_BUSY, "%s", modes[i]);
         run_own("COMMIT");
         cr_expect_eq(other_run("BEGIN IMMEDIATE; ROLLBACK"), SQLITE_OK);
-        other_end();
-        sqlite3_close(own);
-        own = NULL;
-        lido_pool_free(pool);
-        pool = NULL;
-        unlink("live.db");
-        unlink("new.db");
+        unstage();
     }
 }
 
@@ -344,6 +348,69 @@ Test(lockers, of_a_commit_is_named)
     cr_expect_eq(lido_optimize(lido_at_pool(pool), LIDO_OPTIMIZE_ALL, NULL, &err),
                  SQLITE_BUSY);
     expect_end(other_does("reads it"));
+    other_end();
+}
+
+/* Told first so long that the next look is told too, and then longer than the job may take. */
+static int take_too_long(void *ctx, const struct lido_progress *now,
+                         struct lido_error *story)
+{
+    const int64_t until_ns =
+        calls == 0 ? lido__wait_ns(NULL) + 60 * LIDO_NS_PER_MS : too_late_ns;
+
+    (void)ctx, (void)story;
+    if (strcmp(now->phase, "analysing") != 0)
+        return LIDO_OK;
+    calls++;
+    while (lido__wait_ns(NULL) < until_ns)
+        continue;
+    return LIDO_OK;
+}
+
+/* It reads all the time, and nobody has come to wait for it. */
+Test(lockers, a_reader_is_not_named_for_a_job_whose_time_is_over)
+{
+    struct lido_upkeep_options upkeep = LIDO_UPKEEP_OPTIONS_INIT;
+
+    make("live.db", "delete", 4096, 3000, "old");
+    make("new.db", "delete", 4096, 300, "new");
+    other_start("live.db");
+    run_own("CREATE INDEX by_n ON t (n, owner)");
+    open_pool(SHORT);
+    cr_assert_eq(other_run("BEGIN; SELECT * FROM t"), SQLITE_OK);
+    upkeep.job = &job;
+    upkeep.analysis_limit = 0;
+    job.timeout_ms = 1000;
+    job.progress = take_too_long;
+    too_late_ns = lido__wait_ns(NULL) + 1100 * LIDO_NS_PER_MS;
+    cr_expect_eq(lido_optimize(lido_at_pool(pool), LIDO_OPTIMIZE_ALL, &upkeep, &err),
+                 LIDO_TXN_TIMEOUT);
+    cr_expect_eq(calls, 2, "it was in the middle of its work");
+    cr_expect_str_eq(err.text, "not done after 1000 ms, while analysing");
+    other_end();
+}
+
+/* Of a call on a handle its state tells what was refused. */
+Test(lockers, a_reader_is_named_for_a_commit_alone)
+{
+    struct lido__work work;
+    sqlite3 *second;
+    int rc;
+
+    stage("delete");
+    cr_assert_eq(lido__work_begin(&work, NULL, &err), LIDO_OK);
+    cr_assert_eq(other_run("BEGIN; SELECT * FROM t"), SQLITE_OK);
+    run_own("BEGIN; UPDATE t SET n = n + 1");
+    rc = sqlite3_exec(own, "COMMIT", NULL, NULL, NULL);
+    cr_expect_eq(lido__work_fail(&work, own, rc, "writing", &err), SQLITE_BUSY);
+    expect_text("writing: database is locked; ", other_does("reads it"), "");
+    run_own("ROLLBACK");
+    cr_assert_eq(sqlite3_open("live.db", &second), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(second, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    rc = sqlite3_exec(own, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    cr_expect_eq(lido__work_fail(&work, own, rc, "beginning", &err), SQLITE_BUSY);
+    cr_expect_str_eq(err.text, "beginning: database is locked");
+    sqlite3_close(second);
     other_end();
 }
 
